@@ -58,5 +58,5 @@
   cum(t2) − cum(t1), so that the pieces of an interval always add up to it and none depends on where else it was cut.
 -#}
 {% macro prorate(q, part_us, whole_us) -%}
-    {{ unscaled_decimal(divide_nearest('(' ~ scaled_integer(q, 9) ~ ' * ' ~ part_us ~ ')', 'cast(' ~ whole_us ~ ' as hugeint)'), 9) }}
+    {{ unscaled_decimal(divide_nearest('(' ~ scaled_integer(q, 9) ~ ' * (' ~ part_us ~ '))', 'cast(' ~ whole_us ~ ' as hugeint)'), 9) }}
 {%- endmacro %}
