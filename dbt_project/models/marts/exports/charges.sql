@@ -1,0 +1,7 @@
+select
+    plan_id,
+    version,
+    code,
+    model,
+    words
+from {{ source('book', 'charges') }}

@@ -1,0 +1,5 @@
+select
+    country,
+    date,
+    name
+from {{ source('book', 'holidays') }}

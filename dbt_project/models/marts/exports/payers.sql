@@ -1,0 +1,22 @@
+select
+    payer_id,
+    name,
+    country,
+    currency,
+    minor_units,
+    email,
+    payment_terms_days,
+    consolidation,
+    tax_number,
+    po_number,
+    approval_owner,
+    payment_methods,
+    dunning_policy,
+    auto_approve_limit,
+    language,
+    address_line1,
+    address_line2,
+    postal_code,
+    city,
+    seller_id
+from {{ source('book', 'payers') }}

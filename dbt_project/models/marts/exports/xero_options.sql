@@ -1,0 +1,3 @@
+select
+    branding_theme
+from {{ source('book', 'xero_options') }}

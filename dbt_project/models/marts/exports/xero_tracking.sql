@@ -1,0 +1,4 @@
+select
+    dimension,
+    category
+from {{ source('book', 'xero_tracking') }}
