@@ -1,0 +1,317 @@
+"""The ledger's tables: one a kind of fact, each row written once and never changed. Here are names,
+types and constraints only; how rows are written is `store`'s, how the schema comes into being is
+`migrations`'.
+
+Every fact table begins with `id` (1, 2, 3 … without gaps), `at` (the instant it was written down),
+`actor` (who asked), `os_user` and `host` (where the process ran). `Ledger.record` fills these in.
+
+The views at the end answer "how do things stand now": the newest fact about a subject.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from exporters.ledger.types import CalendarDate, ExactDecimal, Instant, JsonText
+
+NAMING: Final = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata: Final = MetaData(naming_convention=NAMING)
+RowId: Final = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False)
+
+
+def _maybe(name: str) -> Column[str]:
+    return Column(name, Text)
+
+
+def _fact(name: str, *parts: Column[object] | object) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("id", RowId, primary_key=True, autoincrement=False),
+        Column("at", Instant, nullable=False),
+        _text("actor"),
+        _text("os_user"),
+        _text("host"),
+        *parts,  # type: ignore[arg-type]
+        # The keyword makes SQLite remember the highest id ever given, so a cut tail shows.
+        sqlite_autoincrement=True,
+    )
+
+
+def _one_of(column: str, *allowed: str) -> CheckConstraint:
+    listed = ", ".join(f"'{word}'" for word in allowed)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+close_decisions: Final = _fact(
+    "close_decisions",
+    _text("period"),
+    _text("statement_id"),
+    _text("content_hash"),
+    _text("decision"),
+    _text("reason"),
+    Column("total", ExactDecimal, nullable=False),
+    _text("currency"),
+    _one_of("decision", "auto", "needs_approval", "blocked"),
+    Index(None, "statement_id"),
+)
+approvals: Final = _fact(
+    "approvals",
+    _text("statement_id"),
+    _text("period"),
+    _text("content_hash"),
+    Column("automatic", Boolean, nullable=False),
+    _text("approved_by"),
+    _text("reason"),
+    UniqueConstraint("statement_id", "content_hash", "automatic", "approved_by"),
+)
+issued_statements: Final = _fact(
+    "issued_statements",
+    _text("statement_id"),
+    _text("statement_number"),
+    _text("series"),
+    Column("series_no", Integer, nullable=False),
+    _text("period"),
+    _text("statement_kind"),
+    _text("payer_id"),
+    _text("seller_id"),
+    _text("currency"),
+    Column("net", ExactDecimal, nullable=False),
+    Column("tax", ExactDecimal, nullable=False),
+    Column("total", ExactDecimal, nullable=False),
+    _text("content_hash"),
+    _text("book_version"),
+    _text("code_version"),
+    Column("issue_date", CalendarDate, nullable=False),
+    Column("due_date", CalendarDate, nullable=False),
+    UniqueConstraint("statement_id"),
+    UniqueConstraint("statement_number"),
+    UniqueConstraint("series", "series_no"),
+    Index(None, "period"),
+)
+issued_lines: Final = _fact(
+    "issued_lines",
+    Column(
+        "statement_number",
+        Text,
+        ForeignKey("issued_statements.statement_number"),
+        nullable=False,
+    ),
+    Column("line_no", Integer, nullable=False),
+    _text("period"),
+    _text("statement_id"),
+    _text("statement_kind"),
+    _text("payer_id"),
+    _maybe("customer_id"),
+    _text("contract_id"),
+    _maybe("plan_id"),
+    Column("plan_version", Integer),
+    _text("book_version"),
+    _text("charge_code"),
+    _text("charge_model"),
+    _text("classification"),
+    _maybe("site_id"),
+    _maybe("region"),
+    _maybe("band"),
+    _maybe("description"),
+    Column("quantity", ExactDecimal, nullable=False),
+    _text("unit"),
+    Column("unit_price", ExactDecimal, nullable=False),
+    Column("amount", ExactDecimal, nullable=False),
+    _text("currency"),
+    _text("tax_code"),
+    Column("tax_rate_percent", ExactDecimal, nullable=False),
+    Column("tax_amount", ExactDecimal, nullable=False),
+    Column("estimated_quantity", ExactDecimal),
+    # A line is billed once: this is the last guard against issuing it on two statements.
+    Column("line_key", Text, nullable=False, unique=True),
+    _maybe("adjusts_period"),
+    _maybe("cause"),
+    UniqueConstraint("statement_number", "line_no"),
+)
+series_advances: Final = _fact(
+    # Numbers up to series_no are taken (found in Xero after a restore): the next is the one after.
+    "series_advances",
+    _text("series"),
+    Column("series_no", Integer, nullable=False),
+    _text("reason"),
+    Index(None, "series"),
+)
+intents: Final = _fact(
+    "intents",
+    Column("intent_id", Text, nullable=False, unique=True),
+    _text("kind"),
+    _text("subject"),
+    _text("idempotency_key"),
+    Column("body", JsonText, nullable=False),
+    Index(None, "kind", "subject"),
+)
+outcomes: Final = _fact(
+    "outcomes",
+    Column("intent_id", Text, ForeignKey("intents.intent_id"), nullable=False),
+    _text("status"),
+    _maybe("external_id"),
+    Column("answer", JsonText),
+    _maybe("message"),
+    _one_of("status", "ok", "failed", "unknown"),
+    Index(None, "intent_id"),
+)
+documents: Final = _fact(
+    "documents",
+    _text("statement_number"),
+    _text("document_type"),
+    _maybe("xero_id"),
+    _maybe("status"),
+    _text("publish_state"),
+    _maybe("problem"),
+    Column("total", ExactDecimal),
+    Column("amount_due", ExactDecimal),
+    Column("amount_paid", ExactDecimal),
+    Column("amount_credited", ExactDecimal),
+    _maybe("currency"),
+    Column("date", CalendarDate),
+    Column("due_date", CalendarDate),
+    _maybe("online_url"),
+    Column("updated_at", Instant),
+    Column("raw", JsonText),
+    Index(None, "statement_number"),
+)
+payments: Final = _fact(
+    "payments",
+    _text("payment_id"),
+    _text("statement_number"),
+    Column("amount", ExactDecimal, nullable=False),
+    _text("currency"),
+    Column("paid_on", CalendarDate, nullable=False),
+    _text("status"),
+    _maybe("reference"),
+    Column("raw", JsonText),
+    Index(None, "payment_id"),
+    Index(None, "statement_number"),
+)
+poll_cursors: Final = _fact(
+    "poll_cursors",
+    _text("name"),
+    Column("cursor_at", Instant, nullable=False),
+    Index(None, "name"),
+)
+reminders: Final = _fact(
+    "reminders",
+    _text("statement_number"),
+    _text("stage"),
+    _text("payer_id"),
+    _text("policy_id"),
+    _maybe("message_id"),
+    UniqueConstraint("statement_number", "stage"),
+)
+deliveries: Final = _fact(
+    "deliveries",
+    _text("message_id"),
+    _text("channel"),
+    _text("recipient"),
+    _maybe("subject"),
+    _text("status"),
+    _maybe("location"),
+    Column("answer", JsonText),
+    Index(None, "message_id"),
+)
+holds: Final = _fact(
+    "holds",
+    _text("scope"),
+    _text("subject"),
+    Column("active", Boolean, nullable=False),
+    _text("reason"),
+    _text("by"),
+    _one_of("scope", "payer", "statement"),
+    Index(None, "scope", "subject"),
+)
+promises: Final = _fact(
+    "promises",
+    _text("payer_id"),
+    Column("until_date", CalendarDate, nullable=False),
+    _text("by"),
+    _text("reason"),
+    Index(None, "payer_id"),
+)
+disputes: Final = _fact(
+    "disputes",
+    _text("subject"),
+    _text("state"),
+    _text("by"),
+    _text("reason"),
+    _one_of("state", "open", "resolved"),
+    Index(None, "subject"),
+)
+exception_actions: Final = _fact(
+    "exception_actions",
+    _text("exception_id"),
+    _text("action"),
+    _text("by"),
+    _text("reason"),
+    _one_of("action", "ack", "resolve"),
+    Index(None, "exception_id"),
+)
+
+FACT_TABLES: Final[tuple[Table, ...]] = tuple(metadata.tables.values())
+
+chain: Final = Table(
+    # One row a fact, in the order of writing; each hash covers the one before it.
+    "chain",
+    metadata,
+    Column("seq", RowId, primary_key=True, autoincrement=False),
+    _text("table_name"),
+    Column("row_id", RowId, nullable=False),
+    _text("row_hash"),
+    _text("prev_hash"),
+    _text("hash"),
+    UniqueConstraint("table_name", "row_id"),
+    sqlite_autoincrement=True,
+)
+
+_views: Final = MetaData()
+
+
+def _view(name: str, base: Table) -> Table:
+    return Table(name, _views, *(Column(column.name, column.type) for column in base.columns))
+
+
+# The newest observation of each document, by statement number.
+current_documents: Final = _view("current_documents", documents)
+# The newest word on each payment, by payment_id (a reversed one is here too, with its status).
+current_payments: Final = _view("current_payments", payments)
+# The newest hold by scope and subject, if it is active.
+active_holds: Final = _view("active_holds", holds)
+# The newest promise of each payer; whether its date has passed is for the reader to say.
+current_promises: Final = _view("current_promises", promises)
+# The newest word on each disputed subject, if the dispute is open.
+open_disputes: Final = _view("open_disputes", disputes)
+# The newest action on each exception.
+current_exception_actions: Final = _view("current_exception_actions", exception_actions)
+# The newest cursor of each poll.
+current_poll_cursors: Final = _view("current_poll_cursors", poll_cursors)
+# Intents whose outcome is not known: none written, or only `unknown` ones.
+open_intents: Final = _view("open_intents", intents)
