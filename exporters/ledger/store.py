@@ -538,7 +538,8 @@ def _verify_table(reader: Reader, fact: Table, chained: dict[int, str]) -> Itera
 def _verify_counters(reader: Reader) -> Iterator[ChainFault]:
     """SQLite remembers the highest id it ever gave: rows cut off together with their chain rows."""
     counters = reader._connection.execute(text("SELECT name, seq FROM sqlite_sequence"))
-    for name, highest in counters.tuples():
+    for counter in counters.mappings():
+        name, highest = str(counter["name"]), int(counter["seq"])
         table = tables.metadata.tables.get(name)
         if table is None:
             continue
