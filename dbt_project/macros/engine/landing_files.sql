@@ -1,0 +1,32 @@
+{#-
+  The landed files of one table as a relation. Paths come one by one from the manifest, never from a wildcard (a scan of three years of
+  small files costs a second, and an empty folder is an error), behind one typed file without rows that settles the columns. Files
+  that the manifest refused are left out.
+-#}
+{% macro landing_files(table) -%}
+    {%- set manifest_dir = env_var('M2C_DATA_DIR') ~ '/warehouse/manifest' -%}
+    {%- set paths = [manifest_dir ~ '/empty_' ~ table ~ '.parquet'] -%}
+    {%- if execute -%}
+        {%- set query -%}
+            select path from {{ source('manifest', table) }} where not refused order by path
+        {%- endset -%}
+        {%- for row in run_query(query).rows -%}
+            {%- do paths.append(row[0]) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- set quoted = [] -%}
+    {%- for path in paths -%}
+        {%- do quoted.append("'" ~ path | replace("'", "''") ~ "'") -%}
+    {%- endfor -%}
+    read_parquet([{{ quoted | join(', ') }}], hive_partitioning = false)
+{%- endmacro %}
+
+{#- Every whole number from first to last, one row each, in a select list. -#}
+{% macro each_number(first, last) -%}
+    unnest(range({{ first }}, {{ last }} + 1))
+{%- endmacro %}
+
+{#- The UTC date of an instant. -#}
+{% macro utc_date(instant) -%}
+    cast({{ local_time(instant, 0) }} as date)
+{%- endmacro %}
