@@ -1,0 +1,225 @@
+"""What stands before Xero's rules: tokens, request limits, idempotency keys, injected faults.
+
+Only decisions about whether and how a request is let through; what it then does is `organisation`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from exporters.xero.sandbox.store import Store
+from exporters.xero.sandbox.wire import Json
+
+TOKEN_SECONDS = 1800
+REFRESH_GRACE_SECONDS = 1800
+IDEMPOTENCY_SECONDS = 360
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole answer: status, content type, body, further headers."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Tokens:
+    """Access and refresh tokens, kept in the store so that a restart honours them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def client_ok(self, client_id: str, secret: str) -> bool:
+        """Whether these are an app's credentials."""
+        app = self._store.get("app", client_id)
+        return app is not None and secrets.compare_digest(str(app["secret"]), secret)
+
+    def new_access(self, client_id: str, now: datetime, *, tenants: list[str]) -> str:
+        """A fresh access token, valid for thirty minutes."""
+        token = secrets.token_urlsafe(32)
+        expires = (now + timedelta(seconds=TOKEN_SECONDS)).isoformat()
+        body = {"_key": token, "client": client_id, "expires": expires, "tenants": tenants}
+        self._store.put("token", token, body)
+        return token
+
+    def new_refresh(self, client_id: str) -> str:
+        """A fresh refresh token."""
+        token = secrets.token_urlsafe(32)
+        self._store.put("refresh", token, {"client": client_id, "used": None})
+        return token
+
+    def use_refresh(self, token: str, client_id: str, now: datetime) -> bool:
+        """Spend a refresh token; a spent one still works for a grace period."""
+        body = self._store.get("refresh", token)
+        if body is None or body["client"] != client_id:
+            return False
+        if body["used"] is None:
+            body["used"] = now.isoformat()
+            self._store.put("refresh", token, body)
+            return True
+        used = datetime.fromisoformat(str(body["used"]))
+        return now - used <= timedelta(seconds=REFRESH_GRACE_SECONDS)
+
+    def check(self, header: str | None, now: datetime) -> str | None:
+        """Why an Authorization header is not good, or None when it is."""
+        if header is None or not header.startswith("Bearer "):
+            return "AuthenticationUnsuccessful"
+        body = self._store.get("token", header.removeprefix("Bearer "))
+        if body is None:
+            return "TokenInvalid: token is not valid"
+        if now >= datetime.fromisoformat(str(body["expires"])):
+            return f"TokenExpired: token expired at {body['expires']}"
+        return None
+
+    def expire_all(self) -> None:
+        """Make every access token expired (a test's or a demo's wish)."""
+        past = datetime(2000, 1, 1, tzinfo=UTC).isoformat()
+        for token in self._store.all("token"):
+            token["expires"] = past
+            self._store.put("token", str(token["_key"]), token)
+
+
+def basic_credentials(header: str | None) -> tuple[str, str] | None:
+    """Client id and secret of a Basic header."""
+    if header is None or not header.startswith("Basic "):
+        return None
+    try:
+        text = base64.b64decode(header.removeprefix("Basic ")).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    client_id, _, secret = text.partition(":")
+    return client_id, secret
+
+
+class Limits:
+    """Fixed windows a minute and a day, and requests in flight."""
+
+    def __init__(self, *, minute: int, day: int, concurrent: int = 5) -> None:
+        self.minute, self.day, self.concurrent = minute, day, concurrent
+        self._counts: dict[str, tuple[int, int]] = {}
+        self.in_flight = 0
+
+    def _left(self, name: str, limit: int, seconds: int, now: datetime) -> tuple[int, int]:
+        window = int(now.timestamp()) // seconds
+        start, used = self._counts.get(name, (window, 0))
+        if start != window:
+            used = 0
+        self._counts[name] = (window, used)
+        return limit - used, (window + 1) * seconds - int(now.timestamp())
+
+    def take(self, now: datetime) -> tuple[str, int | None] | None:
+        """Count a request; the limit it breaks, with the seconds to wait, or None."""
+        if self.in_flight > self.concurrent:
+            return "concurrent", None
+        for name, limit, seconds in (("day", self.day, 86400), ("minute", self.minute, 60)):
+            left, wait = self._left(name, limit, seconds, now)
+            if left <= 0:
+                return name, max(wait, 1)
+        for name in ("day", "minute"):
+            window, used = self._counts[name]
+            self._counts[name] = (window, used + 1)
+        return None
+
+    def use_up_day(self, now: datetime) -> None:
+        """Leave nothing of the day."""
+        self._counts["day"] = (int(now.timestamp()) // 86400, self.day)
+
+    def headers(self, now: datetime) -> dict[str, str]:
+        """What every answer tells about the limits."""
+        return {
+            "X-DayLimit-Remaining": str(max(self._left("day", self.day, 86400, now)[0], 0)),
+            "X-MinLimit-Remaining": str(max(self._left("minute", self.minute, 60, now)[0], 0)),
+            "X-AppMinLimit-Remaining": "9999",
+        }
+
+
+@dataclass(frozen=True)
+class _Kept:
+    digest: str
+    at: datetime
+    reply: Reply
+
+
+class Keys:
+    """Answers kept under Idempotency-Keys for six minutes, errors included."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, _Kept] = {}
+
+    @staticmethod
+    def digest(method: str, url: str, body: bytes) -> str:
+        """What makes two requests the same."""
+        return hashlib.sha256(f"{method} {url}\n".encode() + body).hexdigest()
+
+    def find(self, key: str, digest: str, now: datetime) -> Reply | None:
+        """The kept answer, a 400 for another request under the key, or None."""
+        kept = self._kept.get(key)
+        if kept is None or now - kept.at >= timedelta(seconds=IDEMPOTENCY_SECONDS):
+            return None
+        if kept.digest != digest:
+            return Reply(
+                400,
+                b'{"Title":"Invalid Idempotency-Key","Status":400,"Detail":"The idempotency key '
+                b'was used with a different request"}',
+            )
+        return kept.reply
+
+    def keep(self, key: str, digest: str, reply: Reply, now: datetime) -> None:
+        """Keep an answer."""
+        self._kept[key] = _Kept(digest, now, reply)
+
+
+@dataclass
+class Fault:
+    """A fault waiting for requests that match.
+
+    kind: `hang` (no answer for `seconds`), `slow` (answer after `seconds`), `truncate`, `status`
+    (with `status`, `retry_after`, `problem`), `html`, `rewrite` (put `changes` into the answer, by
+    dotted path), `cent` (the first tax amount created is one cent more). `when`: before or after
+    the request is committed.
+    """
+
+    kind: str
+    when: str = "before"
+    method: str = ".*"
+    path: str = ".*"
+    times: int = 1
+    skip: int = 0
+    seconds: float = 0.0
+    status: int = 500
+    retry_after: int | None = None
+    problem: str | None = None
+    changes: Json = field(default_factory=dict)
+
+    def matches(self, method: str, path: str) -> bool:
+        """Whether this fault strikes now (and then is one used up)."""
+        if self.times <= 0 or not re.fullmatch(self.method, method):
+            return False
+        if not re.search(self.path, path):
+            return False
+        if self.skip > 0:
+            self.skip -= 1
+            return False
+        self.times -= 1
+        return True
+
+
+def put_path(body: Any, path: str, value: Any) -> None:
+    """Set `value` at a dotted path such as `Invoices.0.Status`."""
+    *parents, last = path.split(".")
+    for name in parents:
+        body = body[int(name)] if isinstance(body, list) else body[name]
+    if isinstance(body, list):
+        body[int(last)] = value
+    else:
+        body[last] = value
