@@ -101,7 +101,7 @@ class JsonText(TypeDecorator[str]):
 def to_json(value: Mapping[str, Any] | Sequence[Any]) -> str:
     """JSON text with sorted keys; decimals, dates and instants become strings, floats are
     refused."""
-    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False)
+    return json.dumps(jsonable(value), sort_keys=True, ensure_ascii=False)
 
 
 def canonical(value: object) -> str | int | None:
@@ -117,9 +117,10 @@ def canonical(value: object) -> str | int | None:
     raise TypeError(f"the ledger keeps no {type(value).__name__}: {value!r}")
 
 
-def _plain(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """The value with nothing in it that JSON lacks: decimals, dates and instants become strings."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
     return canonical(value)

@@ -1,0 +1,1 @@
+"""Dagster definitions by area, in the order in which data flows."""

@@ -1,0 +1,58 @@
+# Meter to cash. `make demo` is the one command to start with.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+UV_VERSION := 0.13.9
+SCALE ?= small
+
+# The first Python from 3.11 to 3.13 on the path; override with `make PYTHON=/path/to/python`.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
+	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& echo "$$python" && break; done)
+
+.PHONY: help setup demo ui test check bench lock docs clean
+
+help: ## Show these targets.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(INSTALLED) ## Make the environment in .venv, with .venv/bin/m2c.
+
+$(INSTALLED): pyproject.toml requirements.lock
+	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 found; install one, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)"; exit 1; }
+	@echo "Making .venv with $(PYTHON) …"
+	@"$(PYTHON)" -m venv $(VENV) || { echo "This Python cannot make environments; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: setup ## Run the whole chain on this machine, from four sites to invoices and reminders.
+	@$(BIN)/m2c demo
+
+ui: setup ## Open Dagster's web UI on the demo data (loopback only).
+	@$(BIN)/m2c ui
+
+test: setup ## Run all tests.
+	$(BIN)/python -m pytest
+
+check: setup ## Lint, types, import rules, SQL style, and whether dbt can parse the project.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint dbt_project/models dbt_project/tests
+	M2C_DATA_DIR=$(CURDIR)/dbt_project/target $(BIN)/m2c-dbt --quiet parse --project-dir dbt_project --profiles-dir dbt_project --target-path target --log-path target
+
+bench: setup ## Measure (SCALE=small finishes in a minute).
+	$(BIN)/python -m tests.bench --scale $(SCALE)
+
+docs: setup ## Write the data dictionary to data/docs/ (after a build).
+	$(BIN)/m2c docs
+
+lock: ## Pin every dependency again in requirements.lock.
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --custom-compile-command "make lock" --quiet --upgrade --output-file requirements.lock
+
+clean: ## Remove everything that the demo made; the book stays.
+	git clean -fdXq data dbt_project

@@ -1,0 +1,140 @@
+"""The YAML files of the book but the plans: sellers, settings, sources, dunning, Xero, calendars.
+
+A model a file. Keys that are not listed are faults, so that a typing error never bills silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from connectors.book.scalars import (
+    Count,
+    Country,
+    Currency,
+    Days,
+    DayType,
+    DunningAction,
+    DunningApproval,
+    Email,
+    EnvironmentName,
+    Identifier,
+    MinuteOfDay,
+    Money,
+    Text,
+    Tolerance,
+    YamlBool,
+)
+
+
+class Document(BaseModel):
+    """A mapping of a YAML file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class BankAccount(Document):
+    """Where money in one currency is to be paid."""
+
+    iban: Text | None = None
+    bic: Text | None = None
+    account: Text | None = None
+    bank: Text | None = None
+
+
+class Seller(Document):
+    """seller.yml: a legal entity that invoices."""
+
+    seller_id: Identifier
+    legal_name: Text
+    address_line1: Text
+    address_line2: Text | None = None
+    postal_code: Text | None = None
+    city: Text
+    country: Country
+    tax_number: Text | None = None
+    registration_number: Text | None = None
+    email: Email | None = None
+    bank_accounts: Mapping[Currency, BankAccount] = Field(default_factory=dict)
+    logo: Text | None = None
+    xero_tenant_id: Text | None = None
+
+
+class Settings(Document):
+    """settings.yml: how the product behaves, where that is not a matter of one payer or plan."""
+
+    adjustment_months: Count = 12
+    close_grace_days: Count = 3
+    tolerance_percent: Tolerance = Field(default="30", validate_default=True)  # type: ignore[assignment]
+    payments_fresh_hours: Count = 6
+    max_machines_per_run: Count = 100
+    lookback_days: Count = 3
+
+
+class SourceDocument(Document):
+    """sources.yml, one site: how its readings are fetched."""
+
+    kind: Identifier
+    config: Mapping[str, Any] = Field(default_factory=dict)
+    secrets: Mapping[Text, EnvironmentName] = Field(default_factory=dict)
+
+
+class DunningStage(Document):
+    """dunning.yml: what happens so many days after the due date."""
+
+    stage: Identifier
+    days_overdue: Days
+    action: DunningAction
+    template: Identifier | None = None
+    responsible: Text | None = None
+    copy_to: tuple[Text, ...] = ()
+    requires: tuple[Identifier, ...] = ()
+    notice_days: Days | None = None
+    approval: DunningApproval | None = None
+
+
+class DunningPolicy(Document):
+    """dunning.yml: a policy, its stages in order."""
+
+    policy_id: Identifier
+    only_above: Money | None = None
+    business_days_only: YamlBool = False
+    stages: Annotated[tuple[DunningStage, ...], Field(min_length=1)]
+
+
+class XeroTracking(Document):
+    """xero.yml: names of the tracking categories."""
+
+    site: Text | None = None
+    region: Text | None = None
+
+
+class XeroMapping(Document):
+    """xero.yml: what our charges and taxes are called over there."""
+
+    accounts: Mapping[Identifier, Text] = Field(default_factory=dict)
+    tax_types: Mapping[Identifier, Text] = Field(default_factory=dict)
+    tracking: XeroTracking = XeroTracking()
+    branding_theme: Text | None = None
+
+
+class CalendarBand(Document):
+    """calendars.yml: hours of certain days."""
+
+    band: Identifier
+    days: Annotated[tuple[DayType, ...], Field(min_length=1)]
+    from_: MinuteOfDay = Field(alias="from")
+    to: MinuteOfDay
+
+
+class Calendar(Document):
+    """calendars.yml: which hour is in which band."""
+
+    calendar_id: Identifier
+    country_holidays: Country | None = None
+    default_band: Identifier
+    bands: tuple[CalendarBand, ...] = ()
+
+

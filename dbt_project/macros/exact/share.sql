@@ -1,0 +1,35 @@
+{#- Exact shares of amounts and quantities whose products would outgrow a decimal of 38 digits: formed on 128-bit integers. -#}
+
+{#- amount (9 decimals) × part ÷ whole, rounded once to the currency's minor unit: DECIMAL(18, 2). part and whole are whole numbers. -#}
+{% macro share_of_money(amount, part, whole, minor_units) -%}
+    {%- set top = '(' ~ scaled_integer(amount, 9) ~ ' * cast(' ~ part ~ ' as hugeint))' -%}
+    {%- set bottom = '(cast(' ~ whole ~ ' as hugeint) * ' -%}
+    cast(
+        case {{ minor_units }}
+            when 0 then {{ unscaled_decimal(divide_nearest(top, bottom ~ '1000000000)'), 0) }}
+            when 1 then {{ unscaled_decimal(divide_nearest(top, bottom ~ '100000000)'), 1) }}
+            else {{ unscaled_decimal(divide_nearest(top, bottom ~ '10000000)'), 2) }}
+        end as decimal(18, 2)
+    )
+{%- endmacro %}
+
+{#-
+  quantity × part ÷ whole for quantities of 12 decimals with 0 ≤ part ≤ whole, rounded once to 6 decimals: DECIMAL(38, 6). The product has 24 decimals,
+  so it is formed by long division in digits of 10^9 of the quantity; exact for quantities below 10^14. Rounding the floor of the quotient at 12 decimals
+  gives the same as rounding the quotient: the half lies on a whole number of its last decimals.
+-#}
+{% macro share_of_quantity(quantity, part, whole) -%}
+    {%- set q = scaled_integer(quantity, 12) -%}
+    {%- set p = scaled_integer(part, 12) -%}
+    {%- set w = scaled_integer(whole, 12) -%}
+    {%- set high = '((' ~ q ~ ' // 1000000000000000000) * ' ~ p ~ ')' -%}
+    {%- set middle = '((' ~ high ~ ' % ' ~ w ~ ') * 1000000000 + (' ~ q ~ ' // 1000000000 % 1000000000) * ' ~ p ~ ')' -%}
+    {%- set low = '((' ~ middle ~ ' % ' ~ w ~ ') * 1000000000 + (' ~ q ~ ' % 1000000000) * ' ~ p ~ ')' -%}
+    {%- set floor = '((' ~ high ~ ' // ' ~ w ~ ') * 1000000000000000000 + (' ~ middle ~ ' // ' ~ w ~ ') * 1000000000 + ' ~ low ~ ' // ' ~ w ~ ')' -%}
+    {{ unscaled_decimal('((' ~ floor ~ ' + 500000) // 1000000)', 6) }}
+{%- endmacro %}
+
+{#- A decimal of n decimals with up to 38 digits as a whole number of its last decimals: HUGEINT. Through its digits, where a product would overflow. -#}
+{% macro digits_integer(x, n) -%}
+    cast(replace(cast(cast({{ x }} as decimal(38, {{ n }})) as varchar), '.', '') as hugeint)
+{%- endmacro %}

@@ -1,0 +1,199 @@
+select
+    contract_id,
+    term_no,
+    period,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    band,
+    event_id,
+    quantity,
+    unit,
+    unit_price,
+    amount,
+    estimated_quantity,
+    problem,
+    problem_count,
+    problem_detail
+from {{ ref('int_rating__per_unit') }}
+union all
+select
+    contract_id,
+    term_no,
+    period,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    band,
+    event_id,
+    quantity,
+    unit,
+    unit_price,
+    amount,
+    estimated_quantity,
+    problem,
+    problem_count,
+    problem_detail
+from {{ ref('int_rating__graduated') }}
+union all
+select
+    contract_id,
+    term_no,
+    period,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    band,
+    event_id,
+    quantity,
+    unit,
+    unit_price,
+    amount,
+    estimated_quantity,
+    problem,
+    problem_count,
+    problem_detail
+from {{ ref('int_rating__volume') }}
+union all
+select
+    contract_id,
+    term_no,
+    period,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    band,
+    event_id,
+    quantity,
+    unit,
+    unit_price,
+    amount,
+    estimated_quantity,
+    problem,
+    problem_count,
+    problem_detail
+from {{ ref('int_rating__package') }}
+union all
+select
+    contract_id,
+    term_no,
+    period,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    band,
+    event_id,
+    quantity,
+    unit,
+    unit_price,
+    amount,
+    estimated_quantity,
+    problem,
+    problem_count,
+    problem_detail
+from {{ ref('int_rating__stairstep') }}
+union all
+select
+    contract_id,
+    term_no,
+    period,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    band,
+    event_id,
+    quantity,
+    unit,
+    unit_price,
+    amount,
+    estimated_quantity,
+    problem,
+    problem_count,
+    problem_detail
+from {{ ref('int_rating__time_of_use') }}
+union all
+select
+    contract_id,
+    term_no,
+    period,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    band,
+    event_id,
+    quantity,
+    unit,
+    unit_price,
+    amount,
+    estimated_quantity,
+    problem,
+    problem_count,
+    problem_detail
+from {{ ref('int_rating__index') }}
+union all
+select
+    contract_id,
+    term_no,
+    period,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    band,
+    event_id,
+    quantity,
+    unit,
+    unit_price,
+    amount,
+    estimated_quantity,
+    problem,
+    problem_count,
+    problem_detail
+from {{ ref('int_rating__demand') }}
+union all
+select
+    contract_id,
+    term_no,
+    period,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    band,
+    event_id,
+    quantity,
+    unit,
+    unit_price,
+    amount,
+    estimated_quantity,
+    problem,
+    problem_count,
+    problem_detail
+from {{ ref('int_rating__recurring') }}
+union all
+select
+    contract_id,
+    term_no,
+    period,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    band,
+    event_id,
+    quantity,
+    unit,
+    unit_price,
+    amount,
+    estimated_quantity,
+    problem,
+    problem_count,
+    problem_detail
+from {{ ref('int_rating__pass_through') }}

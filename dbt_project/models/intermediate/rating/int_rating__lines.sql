@@ -1,0 +1,79 @@
+select
+    contract_id,
+    term_no,
+    period,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    band,
+    event_id,
+    quantity,
+    unit,
+    unit_price,
+    amount,
+    estimated_quantity,
+    problem,
+    problem_count,
+    problem_detail
+from {{ ref('int_rating__base_lines') }}
+union all
+select
+    contract_id,
+    term_no,
+    period,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    band,
+    event_id,
+    quantity,
+    unit,
+    unit_price,
+    amount,
+    estimated_quantity,
+    problem,
+    problem_count,
+    problem_detail
+from {{ ref('int_rating__percentage') }}
+union all
+select
+    contract_id,
+    term_no,
+    period,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    band,
+    event_id,
+    quantity,
+    unit,
+    unit_price,
+    amount,
+    estimated_quantity,
+    problem,
+    problem_count,
+    problem_detail
+from {{ ref('int_rating__discount') }}
+union all
+select
+    contract_id,
+    term_no,
+    period,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    band,
+    event_id,
+    quantity,
+    unit,
+    unit_price,
+    amount,
+    estimated_quantity,
+    problem,
+    problem_count,
+    problem_detail
+from {{ ref('int_rating__minimum_commit') }}

@@ -1,0 +1,436 @@
+"""Send today's reminders: plan, write each message's intent into the ledger, send, write the outcome.
+
+A dry run (the default) shows the plan and touches nothing. With `apply` each message goes through
+three steps: everything that can be refused is tried first (mail server reached, address accepted);
+then the stages it fires and the intent are committed to the ledger; then it is handed over and the
+outcome committed. A run that dies in between is settled by the next: a message that went to the
+outbox folder is there or is not, so it is recorded as sent or sent again; one that was being handed
+to a mail server when the process died may have arrived, cannot be asked for, and is recorded as
+`unknown` and never repeated, which an alert says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from exporters.collections import report
+from exporters.collections.mail import (
+    Mail,
+    Sender,
+    compose,
+    compose_escalation,
+    escalation_id_for,
+    message_id_for,
+    sender_domain,
+)
+from exporters.collections.plan import DunningPlan, Escalation, Message, plan
+from exporters.collections.report import RemindReport, SentMessage
+from exporters.collections.situation import (
+    ESCALATION_MAIL,
+    REMINDER_MAIL,
+    Book,
+    read_book,
+    read_situation,
+)
+from exporters.collections.transport import (
+    Outbox,
+    Receipt,
+    RefusedAddress,
+    SmtpServer,
+    Transport,
+    TransportError,
+    UnknownOutcome,
+)
+from exporters.ledger import AlreadyRecorded, Intent, Ledger, tables
+from exporters.statements.text import file_stem
+
+XERO_REMINDERS_ON = (
+    "Xero's own invoice reminders are switched on for this organisation: nothing is sent, so that"
+    " customers are not chased twice. Switch them off in Xero (Settings, Invoice reminders), or"
+    " leave the chasing to Xero"
+)
+
+
+def remind(
+    marts_path: Path,
+    ledger: Ledger,
+    *,
+    clock: Callable[[], datetime],
+    outbox_dir: Path,
+    smtp_url: str | None = None,
+    apply: bool = False,
+    xero_reminders_on: bool = False,
+) -> RemindReport:
+    """Remind payers of what is overdue, as their dunning policies say.
+
+    marts_path: the published marts (the book's part of what is known). smtp_url: where mail goes;
+    without it mails become `.eml` files in `outbox_dir`. Raises ValueError for an smtp_url that is
+    none, LedgerError if the ledger cannot be written.
+    """
+    now = clock()
+    if xero_reminders_on:
+        return RemindReport(now=now, applied=False, alerts=(XERO_REMINDERS_ON,))
+    outbox = Outbox(outbox_dir)
+    transport: Transport = SmtpServer(smtp_url) if smtp_url else outbox
+    if not apply:
+        return _run(marts_path, ledger, now=now, outbox=outbox, transport=transport, apply=False)
+    outbox_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(outbox_dir / ".remind.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        busy = "another run is sending reminders right now; nothing was done by this one"
+        return RemindReport(now=now, applied=False, alerts=(busy,))
+    try:
+        return _run(marts_path, ledger, now=now, outbox=outbox, transport=transport, apply=True)
+    finally:
+        transport.close()
+        lock.release()
+
+
+def _run(
+    marts_path: Path,
+    ledger: Ledger,
+    *,
+    now: datetime,
+    outbox: Outbox,
+    transport: Transport,
+    apply: bool,
+) -> RemindReport:
+    book = read_book(marts_path)
+    settled, alerts = _settle(ledger, outbox, apply=apply)
+    with ledger.snapshot() as reader:
+        situation = read_situation(reader, book, now=now, settled=settled)
+    decided = plan(situation)
+    sending = _Sending(
+        ledger=ledger, book=book, now=now, transport=transport, outbox=outbox, apply=apply
+    )
+    messages, notices = sending.all_of(decided)
+    return RemindReport(
+        now=now,
+        applied=apply,
+        messages=tuple(messages),
+        notices=tuple(notices),
+        suspensions=decided.suspensions,
+        held=decided.held,
+        alerts=(*alerts, *decided.alerts, *sending.alerts),
+    )
+
+
+def _settle(ledger: Ledger, outbox: Outbox, *, apply: bool) -> tuple[dict[str, str], list[str]]:
+    """Find out what became of attempts that a dead run left behind; written down if `apply`."""
+    settled: dict[str, str] = {}
+    alerts: list[str] = []
+    for kind in (REMINDER_MAIL, ESCALATION_MAIL):
+        for intent in ledger.open_intents(kind):
+            if intent.unknowns:
+                continue
+            body = intent.body
+            if outbox.path_of(body["name"]).exists():
+                receipt = Receipt(location=str(outbox.path_of(body["name"])), answer="found")
+                settled[intent.intent_id] = "ok"
+            elif body["channel"] == Outbox.channel:
+                receipt = Receipt(location=body["name"], answer="never written")
+                settled[intent.intent_id] = "failed"
+            else:
+                receipt = Receipt(location=body["channel"], answer="no answer known")
+                settled[intent.intent_id] = "unknown"
+                alerts.append(
+                    f"A message to {body['recipient']} ({intent.subject}) was being handed to the"
+                    f" mail server at {intent.at:%Y-%m-%d %H:%M} UTC when the run died. It may or"
+                    f" may not have arrived and is not sent again; look for Message-ID"
+                    f" <{body['message_id']}> in the mail server's log"
+                )
+            if apply:
+                _write_outcome(ledger, intent, settled[intent.intent_id], receipt)
+    return settled, alerts
+
+
+def _write_outcome(ledger: Ledger, intent: Intent, status: str, receipt: Receipt) -> None:
+    delivery = {"ok": "sent"}.get(status, status)
+    with ledger.transaction() as tx:
+        tx.outcome(intent.intent_id, status, message=receipt.answer)
+        tx.record(
+            tables.deliveries,
+            message_id=intent.body["message_id"],
+            channel=intent.body["channel"],
+            recipient=intent.body["recipient"],
+            subject=intent.body["subject"],
+            status=delivery,
+            location=receipt.location,
+            answer=receipt.answer,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attempt:
+    """One attempt to send one mail. `claims` are the (statement number, stage) it fires, `new` those
+    of them that are not in the ledger yet."""
+
+    kind: str
+    subject: str
+    policy_id: str
+    mail: Mail
+    day: str
+    claims: tuple[tuple[str, str], ...] = ()
+    new: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Result:
+    status: str
+    location: str | None = None
+    problem: str | None = None
+
+
+class _Sending:
+    """Sends the messages of one plan, one after the other."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        book: Book,
+        now: datetime,
+        transport: Transport,
+        outbox: Outbox,
+        apply: bool,
+    ) -> None:
+        self.alerts: list[str] = []
+        self._ledger = ledger
+        self._book = book
+        self._now = now
+        self._transport = transport
+        self._outbox = outbox
+        self._apply = apply
+        self._out_of_order: str | None = None
+
+    def all_of(self, decided: DunningPlan) -> tuple[list[SentMessage], list[str]]:
+        messages = [self._reminder(message) for message in decided.messages]
+        notices = [
+            notice for e in decided.escalations if (notice := self._escalation(e)) is not None
+        ]
+        return messages, notices
+
+    def _reminder(self, message: Message) -> SentMessage:
+        payer = message.payer
+        sender = self._book.sender_for(payer)
+        message_id = message.previous_message_id or message_id_for(
+            payer_id=payer.payer_id,
+            day=message.local_day,
+            recipient=payer.email,
+            domain=sender_domain(sender),
+        )
+        mail = compose(message, sender=sender, message_id=message_id, now=self._now)
+        claims = tuple(
+            (i.receivable.statement_number, i.stage.stage) for i in message.firing if i.stage
+        )
+        carried = {i.receivable.statement_number for i in message.firing if i.carried_over}
+        result = self._deliver(
+            _Attempt(
+                kind=REMINDER_MAIL,
+                subject=payer.payer_id,
+                policy_id=message.policy_id,
+                mail=mail,
+                day=message.local_day.isoformat(),
+                claims=claims,
+                new=tuple(c for c in claims if c[0] not in carried),
+            )
+        )
+        if result.problem:
+            self.alerts.append(f"Reminder to {payer.payer_id} <{payer.email}>: {result.problem}")
+        return SentMessage(
+            payer_id=payer.payer_id,
+            recipient=payer.email,
+            copies=mail.recipients[1:],
+            message_id=mail.message_id,
+            subject=mail.subject,
+            stage=message.stage.stage,
+            invoices=tuple(
+                (
+                    i.receivable.statement_number,
+                    i.stage.stage if i.stage else None,
+                    i.days_overdue,
+                    i.receivable.amount_due,
+                )
+                for i in message.invoices
+            ),
+            currency=message.currency,
+            to_pay=message.to_pay,
+            local_day=message.local_day,
+            status=result.status,
+            location=result.location,
+            problem=result.problem,
+        )
+
+    def _escalation(self, escalation: Escalation) -> str | None:
+        sender: Sender = self._book.sender_for(escalation.payer)
+        message_id = escalation_id_for(
+            payer_id=escalation.payer.payer_id,
+            address=escalation.address,
+            domain=sender_domain(sender),
+        )
+        if self._said(message_id):
+            return None
+        mail = compose_escalation(escalation, sender=sender, message_id=message_id, now=self._now)
+        result = self._deliver(
+            _Attempt(
+                kind=ESCALATION_MAIL,
+                subject=escalation.payer.payer_id,
+                policy_id="",
+                mail=mail,
+                day=self._now.date().isoformat(),
+            )
+        )
+        if result.problem:
+            self.alerts.append(
+                f"Notice to {escalation.responsible} about {escalation.payer.payer_id}:"
+                f" {result.problem}"
+            )
+        verb = "Would tell" if result.status == report.PLANNED else "Told"
+        if result.status not in (report.PLANNED, report.SENT):
+            verb = "Could not tell"
+        return (
+            f"{verb} {escalation.responsible} <{mail.recipients[0]}> that mail to"
+            f" {escalation.payer.payer_id} <{escalation.address}> does not get through"
+        )
+
+    def _said(self, message_id: str) -> bool:
+        table = tables.deliveries
+        rows = self._ledger.query(
+            table.select().where(table.c.message_id == message_id, table.c.status != "failed")
+        )
+        return bool(rows)
+
+    def _deliver(self, attempt: _Attempt) -> _Result:
+        if not self._apply:
+            return _Result(status=report.PLANNED)
+        if self._out_of_order:
+            return _Result(status=report.FAILED, problem=self._out_of_order)
+        mail = attempt.mail
+        try:
+            self._transport.prepare(mail)
+        except RefusedAddress as error:
+            self._record_delivery(attempt, status="bounced", location=None, answer=str(error))
+            return _Result(status=report.BOUNCED, problem=f"{error}; nothing was sent")
+        except TransportError as error:
+            # The next one would wait for the same server: leave them all for the next run.
+            self._out_of_order = f"not sent, will be tried again by the next run: {error}"
+            return _Result(status=report.FAILED, problem=self._out_of_order)
+        name = self._name_of(attempt)
+        try:
+            intent_id = self._claim(attempt, name)
+        except AlreadyRecorded:
+            self._transport.close()
+            return _Result(
+                status=report.FAILED,
+                problem="another run has taken these stages at this moment; nothing was sent",
+            )
+        try:
+            receipt = self._transport.send(mail, attempt=name)
+        except UnknownOutcome as error:
+            return self._finish(attempt, intent_id, "unknown", None, str(error))
+        except TransportError as error:
+            return self._finish(attempt, intent_id, "failed", None, str(error))
+        return self._finish(attempt, intent_id, "ok", receipt.location, receipt.answer)
+
+    def _name_of(self, attempt: _Attempt) -> str:
+        """A name for this attempt that no earlier one had; the outbox file is called so."""
+        digest = hashlib.sha256(attempt.mail.message_id.encode()).hexdigest()[:12]
+        base = f"{attempt.day}-{file_stem(attempt.subject)}-{digest}"
+        known = {
+            row["intent_id"]
+            for row in self._ledger.query(
+                tables.intents.select().where(
+                    tables.intents.c.kind == attempt.kind,
+                    tables.intents.c.subject == attempt.subject,
+                )
+            )
+        }
+        number, name = 1, base
+        while f"mail/{name}" in known or self._outbox.path_of(name).exists():
+            number += 1
+            name = f"{base}-{number}"
+        return name
+
+    def _claim(self, attempt: _Attempt, name: str) -> str:
+        mail = attempt.mail
+        with self._ledger.transaction() as tx:
+            tx.record_many(
+                tables.reminders,
+                [
+                    {
+                        "statement_number": number,
+                        "stage": stage,
+                        "payer_id": attempt.subject,
+                        "policy_id": attempt.policy_id,
+                        "message_id": mail.message_id,
+                    }
+                    for number, stage in attempt.new
+                ],
+            )
+            return tx.intent(
+                attempt.kind,
+                subject=attempt.subject,
+                intent_id=f"mail/{name}",
+                idempotency_key=mail.message_id,
+                body={
+                    "message_id": mail.message_id,
+                    "channel": self._transport.channel,
+                    "name": name,
+                    "recipient": mail.recipients[0],
+                    "copies": list(mail.recipients[1:]),
+                    "subject": mail.subject,
+                    "claims": [list(claim) for claim in attempt.claims],
+                    "content_sha256": hashlib.sha256(mail.content).hexdigest(),
+                    "content": mail.content.decode("ascii"),
+                },
+            )
+
+    def _finish(
+        self, attempt: _Attempt, intent_id: str, status: str, location: str | None, answer: str
+    ) -> _Result:
+        shown = {"ok": report.SENT, "failed": report.FAILED, "unknown": report.UNKNOWN}[status]
+        with self._ledger.transaction() as tx:
+            tx.outcome(intent_id, status, external_id=attempt.mail.message_id, message=answer)
+            tx.record(
+                tables.deliveries,
+                **self._delivery(attempt, status=shown, location=location, answer=answer),
+            )
+        problem = {
+            "ok": None,
+            "failed": f"not sent, will be tried again by the next run: {answer}",
+            "unknown": (
+                "the connection broke while the mail was handed over. It may or may not have"
+                f" arrived and is not sent again; look for Message-ID <{attempt.mail.message_id}>"
+                f" in the mail server's log ({answer})"
+            ),
+        }[status]
+        return _Result(status=shown, location=location, problem=problem)
+
+    def _record_delivery(
+        self, attempt: _Attempt, *, status: str, location: str | None, answer: str
+    ) -> None:
+        self._ledger.record(
+            tables.deliveries,
+            **self._delivery(attempt, status=status, location=location, answer=answer),
+        )
+
+    def _delivery(
+        self, attempt: _Attempt, *, status: str, location: str | None, answer: str
+    ) -> Mapping[str, object]:
+        return {
+            "message_id": attempt.mail.message_id,
+            "channel": self._transport.channel,
+            "recipient": attempt.mail.recipients[0],
+            "subject": attempt.mail.subject,
+            "status": status,
+            "location": location,
+            "answer": answer,
+        }

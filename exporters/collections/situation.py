@@ -1,0 +1,332 @@
+"""Everything that collections knows before it decides, read from the ledger and the published marts.
+
+What was issued, seen in Xero, paid, reminded, held, promised and disputed comes from the ledger,
+which is always current; payers, sellers, policies, holidays and settings from the marts, which are
+the book. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from sqlalchemy import select
+
+from exporters.collections.addresses import is_address
+from exporters.collections.mail import Sender, template_names
+from exporters.collections.plan import (
+    INVOICE,
+    PENDING,
+    SENT,
+    UNKNOWN,
+    Fired,
+    Hold,
+    Payer,
+    Promise,
+    Receivable,
+    Situation,
+)
+from exporters.collections.policy import Policy, read_policies
+from exporters.ledger import tables
+
+if TYPE_CHECKING:
+    from exporters.ledger import Reader
+
+REMINDER_MAIL = "reminder_mail"
+ESCALATION_MAIL = "escalation_mail"
+PAYMENTS_POLL = "payments"
+BOUNCE_COUNTS_FOR = timedelta(days=30)
+"""After this an address that bounced is tried again: the mailbox may have come back."""
+
+# What a payment is called between being started and being booked.
+_IN_FLIGHT = frozenset({"PENDING", "SUBMITTED", "PROCESSING", "INITIATED", "IN_FLIGHT"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Book:
+    """What collections needs of the book."""
+
+    payers: Mapping[str, Payer]
+    senders: Mapping[str, Sender]
+    """by seller_id; None's stand-in is the default seller under the key ''"""
+    policies: Mapping[str, Policy]
+    holidays: frozenset[tuple[str, date]]
+    payments_fresh_hours: int
+
+    def sender_for(self, payer: Payer) -> Sender:
+        return self.senders.get(payer.seller_id or "") or self.senders[""]
+
+
+def read_book(marts_path: Path) -> Book:
+    """The book's part, from the published marts."""
+    with duckdb.connect(str(marts_path), read_only=True) as marts:
+        marts.execute("set timezone = 'UTC'")
+        hours = marts.execute("select payments_fresh_hours from settings").fetchone()
+        return Book(
+            payers=_payers(marts),
+            senders=_senders(marts),
+            policies=read_policies(marts),
+            holidays=frozenset(marts.execute("select country, date from holidays").fetchall()),
+            payments_fresh_hours=hours[0] if hours and hours[0] is not None else 6,
+        )
+
+
+def _payers(marts: duckdb.DuckDBPyConnection) -> dict[str, Payer]:
+    rows = marts.execute(
+        "select payer_id, name, country, currency, email, language, dunning_policy, seller_id"
+        " from payers"
+    ).fetchall()
+    return {
+        row[0]: Payer(
+            payer_id=row[0],
+            name=row[1],
+            country=row[2],
+            currency=row[3],
+            email=row[4] or "",
+            language=row[5],
+            dunning_policy=row[6],
+            seller_id=row[7],
+        )
+        for row in rows
+    }
+
+
+def _senders(marts: duckdb.DuckDBPyConnection) -> dict[str, Sender]:
+    banks: dict[str, dict[str, str]] = defaultdict(dict)
+    for seller_id, currency, iban, bic, account, bank in marts.execute(
+        "select seller_id, currency, iban, bic, account, bank from seller_bank_accounts"
+        " order by seller_id, currency"
+    ).fetchall():
+        parts = (("", bank), ("IBAN ", iban), ("BIC ", bic), ("", account))
+        banks[seller_id][currency] = ", ".join(label + value for label, value in parts if value)
+    senders = {"": Sender(name="Accounts receivable")}
+    for row in marts.execute(
+        "select seller_id, is_default, legal_name, email, address_line1, address_line2,"
+        " postal_code, city, country, registration_number from sellers"
+        " order by is_default, seller_id desc"
+    ).fetchall():
+        town = " ".join(part for part in row[6:8] if part)
+        sender = Sender(
+            name=row[2],
+            email=row[3],
+            lines=tuple(x for x in (row[2], row[4], row[5], town, row[8], row[9]) if x),
+            bank=banks.get(row[0], {}),
+        )
+        senders[row[0]] = sender
+        senders[""] = sender
+    return senders
+
+
+def read_situation(
+    ledger: Reader, book: Book, *, now: datetime, settled: Mapping[str, str]
+) -> Situation:
+    """All that decides. `settled`: outcome (`ok`, `failed`, `unknown`) by intent_id of attempts
+    whose outcome is known to the caller but not written down yet."""
+    intents = [
+        intent
+        for intent in ledger.query(
+            select(tables.intents).where(tables.intents.c.kind == REMINDER_MAIL).order_by("id")
+        )
+    ]
+    attempts = _attempts(ledger, intents, settled)
+    deliveries = ledger.query(select(tables.deliveries).order_by(tables.deliveries.c.id))
+    receivables, credits = _receivables(ledger)
+    return Situation(
+        now=now,
+        payments_read_at=_payments_read_at(ledger),
+        payments_fresh_hours=book.payments_fresh_hours,
+        payers=book.payers,
+        policies=book.policies,
+        receivables=receivables,
+        fired=_fired(ledger, attempts, deliveries),
+        holds=[
+            Hold(scope=row["scope"], subject=row["subject"], reason=row["reason"])
+            for row in ledger.query(select(tables.active_holds))
+        ],
+        promises=[
+            Promise(payer_id=row["payer_id"], until_date=row["until_date"], reason=row["reason"])
+            for row in ledger.query(select(tables.current_promises))
+        ],
+        disputed=_disputed(ledger, receivables),
+        in_flight={
+            row["statement_number"]: f"{row['amount']} {row['currency']} ({row['status'].lower()})"
+            for row in ledger.query(select(tables.current_payments))
+            if row["status"].upper() in _IN_FLIGHT
+        },
+        credits=credits,
+        unreachable=_unreachable(book, deliveries, now),
+        holidays=book.holidays,
+        messages=_last_messages(attempts),
+        templates=template_names(),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attempt:
+    payer_id: str
+    message_id: str
+    claims: frozenset[tuple[str, str]]
+    recipient: str
+    at: datetime
+    status: str | None
+
+
+def _attempts(
+    ledger: Reader, intents: Sequence[Mapping[str, Any]], settled: Mapping[str, str]
+) -> list[_Attempt]:
+    outcomes = {
+        row["intent_id"]: row
+        for row in ledger.query(select(tables.outcomes).order_by(tables.outcomes.c.id))
+    }
+    found = []
+    for intent in intents:
+        body = json.loads(intent["body"])
+        outcome = outcomes.get(intent["intent_id"])
+        status = outcome["status"] if outcome else settled.get(intent["intent_id"])
+        found.append(
+            _Attempt(
+                payer_id=intent["subject"],
+                message_id=body["message_id"],
+                claims=frozenset((number, stage) for number, stage in body["claims"]),
+                recipient=body["recipient"],
+                at=intent["at"],
+                status=status,
+            )
+        )
+    return found
+
+
+def _fired(
+    ledger: Reader, attempts: Sequence[_Attempt], deliveries: Sequence[Mapping[str, Any]]
+) -> list[Fired]:
+    by_claim: dict[tuple[str, str], _Attempt] = {}
+    for attempt in attempts:
+        for claim in attempt.claims:
+            by_claim[claim] = attempt
+    last_delivery = {(d["message_id"], d["recipient"]): d for d in deliveries}
+    by_message = {d["message_id"]: d for d in deliveries}
+    found = []
+    for row in ledger.query(select(tables.reminders).order_by(tables.reminders.c.id)):
+        attempt_made = by_claim.get((row["statement_number"], row["stage"]))
+        at, message_id = row["at"], row["message_id"]
+        if attempt_made is not None:
+            state = {"ok": SENT, "failed": PENDING}.get(attempt_made.status or "", UNKNOWN)
+            at, message_id = attempt_made.at, attempt_made.message_id
+            delivery = last_delivery.get((message_id, attempt_made.recipient))
+            if state == SENT and delivery is not None and delivery["status"] == "bounced":
+                state = PENDING
+        elif message_id is None:
+            # Set by `m2c reconcile` after a restore, or by a stage that is no mail.
+            state = SENT
+        else:
+            delivery = by_message.get(message_id)
+            state = SENT if delivery is not None and delivery["status"] == "sent" else UNKNOWN
+        found.append(
+            Fired(
+                statement_number=row["statement_number"],
+                stage=row["stage"],
+                at=at,
+                state=state,
+                message_id=message_id,
+            )
+        )
+    return found
+
+
+def _receivables(
+    ledger: Reader,
+) -> tuple[list[Receivable], dict[tuple[str, str], Decimal]]:
+    documents = {
+        row["statement_number"]: row for row in ledger.query(select(tables.current_documents))
+    }
+    receivables = []
+    credits: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    issued = select(tables.issued_statements).order_by(tables.issued_statements.c.id)
+    for row in ledger.query(issued):
+        document = documents.get(row["statement_number"], {})
+        kind = document.get("document_type") or (INVOICE if row["total"] >= 0 else "ACCRECCREDIT")
+        currency = document.get("currency") or row["currency"]
+        amount_due = document.get("amount_due")
+        if kind != INVOICE:
+            if document.get("status") == "AUTHORISED" and amount_due:
+                credits[row["payer_id"], currency] += abs(amount_due)
+            continue
+        receivables.append(
+            Receivable(
+                statement_number=row["statement_number"],
+                statement_id=row["statement_id"],
+                payer_id=row["payer_id"],
+                period=row["period"],
+                currency=currency,
+                total=row["total"],
+                amount_due=row["total"] if amount_due is None else amount_due,
+                issue_date=row["issue_date"],
+                due_date=document.get("due_date") or row["due_date"],
+                document_type=kind,
+                status=document.get("status"),
+                publish_state=document.get("publish_state"),
+                problem=document.get("problem"),
+                online_url=document.get("online_url"),
+            )
+        )
+    return receivables, dict(credits)
+
+
+def _payments_read_at(ledger: Reader) -> datetime | None:
+    """When payments were last read. With several organisations, the one read longest ago counts."""
+    newest: dict[str, datetime] = {}
+    for row in ledger.query(select(tables.poll_cursors)):
+        if PAYMENTS_POLL in row["name"] or "invoice" in row["name"]:
+            newest[row["name"]] = max(row["at"], newest.get(row["name"], row["at"]))
+    return min(newest.values(), default=None)
+
+
+def _disputed(ledger: Reader, receivables: Collection[Receivable]) -> dict[str, str]:
+    """Reason by statement number; a dispute names a statement, by number or id, or one line."""
+    subjects = {row["subject"]: row["reason"] for row in ledger.query(select(tables.open_disputes))}
+    found = {
+        r.statement_number: subjects[name]
+        for r in receivables
+        for name in (r.statement_id, r.statement_number)
+        if name in subjects
+    }
+    if subjects:
+        lines = select(tables.issued_lines.c.statement_number, tables.issued_lines.c.line_key)
+        for row in ledger.query(lines.where(tables.issued_lines.c.line_key.in_(list(subjects)))):
+            found.setdefault(
+                row["statement_number"], f"line {row['line_key']}: {subjects[row['line_key']]}"
+            )
+    return found
+
+
+def _unreachable(
+    book: Book, deliveries: Sequence[Mapping[str, Any]], now: datetime
+) -> dict[str, str]:
+    last = {d["recipient"]: d for d in deliveries}
+    found = {}
+    for payer in book.payers.values():
+        delivery = last.get(payer.email)
+        if not is_address(payer.email):
+            found[payer.payer_id] = f"{payer.email!r} is not an e-mail address"
+        elif (
+            delivery is not None
+            and delivery["status"] == "bounced"
+            and now - delivery["at"] < BOUNCE_COUNTS_FOR
+        ):
+            found[payer.payer_id] = f"mail to {payer.email} bounced on {delivery['at']:%Y-%m-%d}"
+    return found
+
+
+def _last_messages(attempts: Sequence[_Attempt]) -> dict[str, datetime]:
+    found: dict[str, datetime] = {}
+    for attempt in attempts:
+        if attempt.status in ("ok", "unknown"):
+            found[attempt.payer_id] = max(attempt.at, found.get(attempt.payer_id, attempt.at))
+    return found

@@ -1,0 +1,102 @@
+"""Numbers, dates and months as people of a language write them. Decimals in, text out: nothing is
+rounded here beyond dropping trailing zeros, and no float is involved.
+
+Plain `en` is written the European way (15 November 2026), `en-US` the American one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import cache
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_skeleton
+from babel.numbers import format_decimal
+
+DEFAULT_LANGUAGE = "en"
+_PLAIN = {"en": "en_GB", "no": "nb", "nn": "nb"}
+
+
+@dataclass(frozen=True)
+class Formats:
+    """How `locale` writes things."""
+
+    locale: Locale
+
+    def amount(self, value: Decimal, *, minor_units: int = 2) -> str:
+        """An amount with exactly `minor_units` decimals; more only if it really has more."""
+        decimals = max(minor_units, _decimals(value))
+        return self._decimal(value, least=decimals, most=decimals)
+
+    def unit_price(self, value: Decimal, *, minor_units: int = 2) -> str:
+        return self._decimal(value, least=minor_units, most=9)
+
+    def quantity(self, value: Decimal) -> str:
+        return self._decimal(value, least=0, most=9)
+
+    def percent(self, value: Decimal) -> str:
+        separator = "" if self.locale.language in ("en", "id") else "\u00a0"
+        return f"{self._decimal(value, least=0, most=4)}{separator}%"
+
+    def day(self, value: date) -> str:
+        """15 November 2026"""
+        return format_date(value, format="long", locale=self.locale)
+
+    def short_day(self, value: date) -> str:
+        """15 Nov 2026"""
+        return format_date(value, format="medium", locale=self.locale)
+
+    def day_and_month(self, value: date) -> str:
+        return format_skeleton("MMMd", value, locale=self.locale)
+
+    def month(self, period: str) -> str:
+        """`2026-10` as October 2026."""
+        return str(format_skeleton("yMMMM", first_day(period), locale=self.locale))
+
+    def span(self, first: date, last: date) -> str:
+        return f"{self.day(first)} – {self.day(last)}"  # noqa: RUF001 - an en dash is meant
+
+    def _decimal(self, value: Decimal, *, least: int, most: int) -> str:
+        pattern = "#,##0"
+        if most:
+            pattern += "." + "0" * least + "#" * (most - least)
+        return format_decimal(value, format=pattern, locale=self.locale)
+
+
+@cache
+def formats_for(language: str | None) -> Formats:
+    """The formats of `language` (BCP 47, as payers.language has it), English if unknown."""
+    tag = (language or DEFAULT_LANGUAGE).replace("-", "_")
+    try:
+        locale = Locale.parse(_PLAIN.get(tag.lower(), tag))
+    except (UnknownLocaleError, ValueError):
+        locale = Locale.parse(_PLAIN[DEFAULT_LANGUAGE])
+    return Formats(locale=locale)
+
+
+def language_of(language: str | None, available: frozenset[str]) -> str:
+    """The one of `available` languages that serves `language` best; English if none does."""
+    formats = formats_for(language)
+    return formats.locale.language if formats.locale.language in available else DEFAULT_LANGUAGE
+
+
+def first_day(period: str) -> date:
+    """First calendar day of a period `YYYY-MM`."""
+    return date(int(period[:4]), int(period[5:7]), 1)
+
+
+def last_day(period: str) -> date:
+    """Last calendar day of a period `YYYY-MM`."""
+    return (first_day(period) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+
+
+def previous_period(period: str) -> str:
+    """The month before `YYYY-MM`."""
+    return (first_day(period) - timedelta(days=1)).isoformat()[:7]
+
+
+def _decimals(value: Decimal) -> int:
+    exponent = value.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0

@@ -1,0 +1,652 @@
+"""`m2c`: the same jobs as in Dagster's UI, for people who prefer a terminal.
+
+Exit codes: 0 done, 1 something needs a person, 2 wrong use, 3 a failure.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, update_wrapper
+from pathlib import Path
+from typing import Any
+
+import click
+from connectors.errors import SiteUnavailableError
+from exporters.ledger.story import story_of
+from exporters.marts import MartsError, open_marts
+
+from connectors.book import BookError, load_book, render_words
+from exporters.close import CloseError, approve
+from exporters.ledger import LedgerError, actions
+from orchestration import queries
+from orchestration.locks import LockBusyError, hold
+from orchestration.resources import open_ledger
+from orchestration.runs import Report, Runner, log_path
+from orchestration.settings import (
+    DataDir,
+    SettingsError,
+    clock_from_env,
+    code_version,
+    parse_day,
+    parse_period,
+)
+from orchestration.terminal import DONE, FAILURE, NEEDS_PERSON, WRONG_USE, Terminal
+
+
+@dataclass(frozen=True)
+class App:
+    """What every command works with."""
+
+    data_dir: DataDir
+    terminal: Terminal
+    command: str
+
+    @cached_property
+    def runner(self) -> Runner:
+        return Runner(self.data_dir, command=self.command)
+
+    def answer(self, report: Report) -> int:
+        """Print a job's report and tell the exit code it means."""
+        if self.terminal.as_json:
+            self.terminal.json(report)
+        else:
+            self.terminal.lines(report["words"])
+        return NEEDS_PERSON if report["needs_person"] else DONE
+
+
+def command(parent: click.Group, name: str | None = None) -> Callable[..., click.Command]:
+    """A command that takes `--json` and gets the App first; its return value is the exit code."""
+
+    def decorate(function: Callable[..., int | None]) -> click.Command:
+        @click.pass_context
+        def run(context: click.Context, /, *, as_json: bool, **options: Any) -> int:
+            app = App(context.obj, Terminal(as_json=as_json), context.command_path)
+            return function(app, **options) or DONE
+
+        wrapped = update_wrapper(run, function)
+        option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+        made: click.Command = parent.command(name)(option(wrapped))
+        return made
+
+    return decorate
+
+
+class _Period(click.ParamType):
+    name = "YYYY-MM"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        try:
+            return parse_period(value)
+        except SettingsError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Day(click.ParamType):
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        try:
+            return parse_day(value) if isinstance(value, str) else value
+        except SettingsError as error:
+            self.fail(str(error), param, ctx)
+
+
+PERIOD = _Period()
+DAY = _Day()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="M2C_DATA_DIR",
+    default="data",
+    show_default=True,
+    help="The folder that holds book/ and landing/ and everything made from them.",
+)
+@click.version_option(package_name="meter-to-cash", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(context: click.Context, data_dir: Path) -> None:
+    """Meter to cash: readings of machines in any data centre become invoices, exactly.
+
+    A month goes: land, build, close, approve, issue, publish, payments, remind. Every command can
+    be run again at any time; those that act outside show their plan first and act with --apply.
+    """
+    context.obj = DataDir(data_dir.resolve())
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+@command(cli)
+@click.option("--from", "first", type=DAY, required=True, help="First UTC day to read.")
+@click.option("--to", "last", type=DAY, required=True, help="Last UTC day to read, inclusive.")
+@click.option("--site", "sites", multiple=True, help="Only this site; may be given again.")
+def land(app: App, first: Any, last: Any, sites: tuple[str, ...]) -> int:
+    """Read sites into the landing zone. A site that fails does not stop the others."""
+    if last < first:
+        raise click.BadParameter(f"--to {last} lies before --from {first}")
+    book = load_book(app.data_dir.book)
+    unknown = sorted(set(sites) - set(book.sources))
+    if unknown:
+        known = ", ".join(sorted(book.sources)) or "none"
+        raise click.BadParameter(f"no source for {', '.join(unknown)}; sources.yml has {known}")
+    chosen = sorted(sites or book.sources)
+    if not chosen:
+        raise click.UsageError("sources.yml of the book names no site to read from")
+    results = land_sites(app, chosen, first=first, last=last)
+    if app.terminal.as_json:
+        app.terminal.json({"sites": results})
+    else:
+        app.terminal.table(
+            ["site", "fetched", "landed", "unchanged", "rejected", "problem"],
+            [
+                [
+                    site,
+                    result.get("rows_fetched"),
+                    result.get("rows_landed"),
+                    result.get("rows_unchanged"),
+                    result.get("rows_rejected"),
+                    result.get("problem"),
+                ]
+                for site, result in results.items()
+            ],
+        )
+    return NEEDS_PERSON if any("problem" in result for result in results.values()) else DONE
+
+
+def land_sites(app: App, sites: list[str], *, first: Any, last: Any) -> dict[str, Report]:
+    """One run a site; a site that cannot be read gets a `problem` in words."""
+    from orchestration.defs.jobs import landing_range_tags
+    from orchestration.instance import extend_partitions_to
+
+    extend_partitions_to(app.data_dir, first)
+    app.runner.add_sites(sites)
+    results: dict[str, Report] = {}
+    for site in sites:
+        try:
+            with app.terminal.step(f"landing {site}, {first} to {last}"):
+                outcome = app.runner.run(
+                    "land",
+                    tags=landing_range_tags(site_id=site, first=str(first), last=str(last)),
+                )
+        except SiteUnavailableError as error:
+            results[site] = {"problem": str(error)}
+            app.terminal.note(str(error))
+        else:
+            results[site] = outcome.reports["landing/readings"]
+    return results
+
+
+@command(cli)
+def build(app: App) -> int:
+    """Rebuild the warehouse from book, landing zone and ledger, and publish the marts."""
+    with app.terminal.step("building the warehouse"):
+        outcome = app.runner.run("build")
+    refused = outcome.reports["landed_batches"]["refused"]
+    with open_marts(app.data_dir.marts) as marts:
+        summary = queries.build_summary(marts)
+    if app.terminal.as_json:
+        app.terminal.json({**summary, "refused_batches": refused, "marts": app.data_dir.marts})
+    else:
+        _show_periods(app, summary["periods"])
+        app.terminal.lines([f"published {app.data_dir.marts}"])
+    return _tell_refused(app, refused)
+
+
+def _tell_refused(app: App, refused: list[dict[str, str]]) -> int:
+    for batch in refused:
+        app.terminal.note(f"refused {batch['path']}: {batch['reason']}")
+    return NEEDS_PERSON if refused else DONE
+
+
+def _show_periods(app: App, periods: list[dict[str, Any]]) -> None:
+    app.terminal.table(
+        ["period", "currency", "statements", "issued", "net", "tax", "total"],
+        [
+            [
+                p["period"],
+                p["currency"],
+                p["statements"],
+                p["issued"],
+                p["net"],
+                p["tax"],
+                p["total"],
+            ]
+            for p in periods
+        ],
+    )
+
+
+@command(cli)
+def status(app: App) -> int:
+    """Where things stand: sites, periods, statements, what waits for a person."""
+    with open_marts(app.data_dir.marts) as marts:
+        state = queries.status(marts)
+    if app.terminal.as_json:
+        app.terminal.json(state)
+        return DONE
+    app.terminal.lines(
+        [f"data dir {app.data_dir.root}, book {state['book_version']}, built {state['built_at']}"]
+    )
+    app.terminal.heading("Sites")
+    app.terminal.table(
+        ["site", "first day", "last day", "kWh"],
+        [[s["site_id"], s["first_day"], s["last_day"], s["accepted_kwh"]] for s in state["sites"]],
+    )
+    app.terminal.heading("Periods")
+    _show_periods(app, state["periods"])
+    app.terminal.heading("Statements that are not issued yet")
+    app.terminal.table(
+        ["statement", "total", "currency", "state", "why"],
+        [
+            [s["statement_id"], s["total"], s["currency"], s["state"], s["decision_reason"]]
+            for s in state["open_statements"]
+        ],
+    )
+    app.terminal.heading("Exceptions")
+    app.terminal.table(
+        ["period", "kind", "severity", "rows"],
+        [[e["period"], e["kind"], e["severity"], e["rows"]] for e in state["exceptions"]],
+    )
+    return DONE
+
+
+# --- month ----------------------------------------------------------------------------------------
+
+
+@command(cli)
+@click.argument("period", type=PERIOD)
+@click.option("--dry-run", is_flag=True, help="Show the decisions and write none to the ledger.")
+def close(app: App, period: str, dry_run: bool) -> int:
+    """Rate a month, check it, and decide per statement: approved by rule, waiting, or blocked."""
+    report, refused = close_period(app, period, dry_run=dry_run)
+    code = app.answer(report)
+    if not app.terminal.as_json:
+        app.terminal.lines([f"review sheet: {app.data_dir.reports / period}"])
+    return max(code, _tell_refused(app, refused))
+
+
+def close_period(
+    app: App, period: str, *, dry_run: bool = False
+) -> tuple[Report, list[dict[str, str]]]:
+    """Run the close; its report and the batches refused on the way."""
+    _extend_partitions(app, period)
+    with app.terminal.step(f"closing {period}" + (" (dry run)" if dry_run else "")):
+        outcome = app.runner.run(
+            "close", partition=period, config={"close_decisions": {"dry_run": dry_run}}
+        )
+    if not dry_run:
+        refresh_marts(app)
+    return outcome.reports["close_decisions"], outcome.reports["landed_batches"]["refused"]
+
+
+def refresh_marts(app: App) -> None:
+    with app.terminal.step("bringing the marts up to date"):
+        app.runner.run("refresh")
+
+
+def _extend_partitions(app: App, period: str) -> None:
+    from orchestration.instance import extend_partitions_to
+
+    extend_partitions_to(app.data_dir, parse_day(f"{period}-01"))
+
+
+@command(cli, "approve")
+@click.argument("statement")
+@click.option("--by", required=True, help="Who approves.")
+@click.option("--reason", required=True, help="Why, in words; kept in the ledger.")
+def approve_statement(app: App, statement: str, by: str, reason: str) -> int:
+    """Approve a statement as it stands now. If its lines change, it is back in review."""
+    with (
+        hold(app.data_dir.locks, "warehouse", purpose="approving", on_wait=app.terminal.note),
+        open_ledger(app.data_dir, acting_as=by) as ledger,
+    ):
+        approval = approve(app.data_dir.marts, ledger, statement, by=by, reason=reason)
+    refresh_marts(app)
+    if app.terminal.as_json:
+        app.terminal.json(approval.as_dict())
+    else:
+        app.terminal.lines(approval.describe())
+    return DONE
+
+
+@command(cli)
+@click.argument("period", type=PERIOD)
+@click.option("--dry-run", is_flag=True, help="Show what would be issued and freeze nothing.")
+def issue(app: App, period: str, dry_run: bool) -> int:
+    """Freeze a month's approved statements under their numbers and render them."""
+    return app.answer(issue_period(app, period, dry_run=dry_run))
+
+
+def issue_period(app: App, period: str, *, dry_run: bool = False) -> Report:
+    """Issue, bring the marts up to date, and render PDF, HTML and XLSX."""
+    _extend_partitions(app, period)
+    with app.terminal.step(f"issuing {period}" + (" (dry run)" if dry_run else "")):
+        outcome = app.runner.run(
+            "issue", partition=period, config={"issued_statements": {"dry_run": dry_run}}
+        )
+    if not dry_run:
+        refresh_marts(app)
+        with app.terminal.step("rendering statements"):
+            app.runner.run("reports", partition=period)
+    return outcome.reports["issued_statements"]
+
+
+# --- money ----------------------------------------------------------------------------------------
+
+
+@command(cli)
+@click.argument("period", type=PERIOD)
+@click.option("--apply", is_flag=True, help="Act; without it only the plan is shown.")
+def publish(app: App, period: str, apply: bool) -> int:
+    """Bring a month's issued statements to Xero, each exactly once."""
+    return app.answer(publish_period(app, period, apply=apply))
+
+
+def publish_period(app: App, period: str, *, apply: bool) -> Report:
+    _extend_partitions(app, period)
+    with app.terminal.step(f"publishing {period} to Xero" + ("" if apply else " (plan only)")):
+        outcome = app.runner.run(
+            "publish", partition=period, config={"xero_invoices": {"apply": apply}}
+        )
+    if apply:
+        refresh_marts(app)
+    return outcome.reports["xero_invoices"]
+
+
+@command(cli)
+def payments(app: App) -> int:
+    """Read from Xero what was paid since the last time."""
+    report = read_payments(app)
+    if app.terminal.as_json:
+        app.terminal.json(report["invoices"])
+        return NEEDS_PERSON if report["needs_person"] else DONE
+    return app.answer(report)
+
+
+def read_payments(app: App) -> Report:
+    with app.terminal.step("reading payments from Xero"):
+        outcome = app.runner.run("payments")
+    refresh_marts(app)
+    return outcome.reports["payments_received"]
+
+
+@command(cli)
+@click.option("--apply", is_flag=True, help="Send; without it only the plan is shown.")
+def remind(app: App, apply: bool) -> int:
+    """Remind payers of what is overdue: one message a payer and day, each stage once."""
+    return app.answer(send_reminders(app, apply=apply))
+
+
+def send_reminders(app: App, *, apply: bool) -> Report:
+    with app.terminal.step("reminding" + ("" if apply else " (plan only)")):
+        outcome = app.runner.run("remind", config={"reminders": {"apply": apply}})
+    if apply:
+        refresh_marts(app)
+    return outcome.reports["reminders"]
+
+
+# --- people
+# ---------------------------------------------------------------------------------------
+
+
+@command(cli)
+@click.option("--period", type=PERIOD, help="Only this month.")
+@click.option("--all", "with_settled", is_flag=True, help="Also those acknowledged or resolved.")
+def exceptions(app: App, period: str | None, with_settled: bool) -> int:
+    """What the data or the book has that needs a look, blocking ones first."""
+    with open_marts(app.data_dir.marts) as marts:
+        rows = queries.exceptions(marts, period=period, with_settled=with_settled)
+    if app.terminal.as_json:
+        app.terminal.json(rows)
+    else:
+        app.terminal.table(
+            ["exception", "severity", "kind", "period", "what"],
+            [[r["exception_id"], r["severity"], r["kind"], r["period"], r["detail"]] for r in rows],
+        )
+    return NEEDS_PERSON if any(r["severity"] == "blocking" for r in rows) else DONE
+
+
+@cli.group()
+def exception() -> None:
+    """Settle an exception: acknowledge it, or say that it is resolved."""
+
+
+def _with_reason(function: Callable[..., Any]) -> Callable[..., Any]:
+    function = click.option("--reason", required=True, help="Why, in words; kept in the ledger.")(
+        function
+    )
+    return click.option("--by", required=True, help="Who says so.")(function)
+
+
+def _act(
+    app: App, action: Callable[..., Any], *args: Any, by: str, reason: str, **more: Any
+) -> int:
+    with (
+        hold(app.data_dir.locks, "warehouse", purpose=app.command, on_wait=app.terminal.note),
+        open_ledger(app.data_dir, acting_as=by) as ledger,
+    ):
+        fact = action(ledger, *args, by=by, reason=reason, **more)
+    refresh_marts(app)
+    if app.terminal.as_json:
+        app.terminal.json(fact.as_dict())
+    else:
+        app.terminal.lines(fact.describe())
+    return DONE
+
+
+@command(exception, "ack")
+@click.argument("exception_id")
+@_with_reason
+def exception_ack(app: App, exception_id: str, by: str, reason: str) -> int:
+    """Say that an exception was seen."""
+    return _act(app, actions.settle_exception, exception_id, action="ack", by=by, reason=reason)
+
+
+@command(exception, "resolve")
+@click.argument("exception_id")
+@_with_reason
+def exception_resolve(app: App, exception_id: str, by: str, reason: str) -> int:
+    """Say that an exception is dealt with."""
+    return _act(app, actions.settle_exception, exception_id, action="resolve", by=by, reason=reason)
+
+
+@command(cli)
+@click.argument("subject")
+@click.option("--statement", "is_statement", is_flag=True, help="SUBJECT is a statement number.")
+@click.option("--release", is_flag=True, help="Lift the hold.")
+@_with_reason
+def hold_reminders(
+    app: App, subject: str, is_statement: bool, release: bool, by: str, reason: str
+) -> int:
+    """Hold back reminders of a payer or a statement, or lift the hold."""
+    return _act(
+        app,
+        actions.hold,
+        subject,
+        scope="statement" if is_statement else "payer",
+        active=not release,
+        by=by,
+        reason=reason,
+    )
+
+
+hold_reminders.name = "hold"
+
+
+@command(cli)
+@click.argument("payer")
+@click.argument("until", type=DAY)
+@_with_reason
+def promise(app: App, payer: str, until: Any, by: str, reason: str) -> int:
+    """Record that a payer promised to pay by a date; reminders wait until it has passed."""
+    return _act(app, actions.promise, payer, until_date=until, by=by, reason=reason)
+
+
+@cli.group()
+def dispute() -> None:
+    """Open or resolve a dispute of a line, an event or a statement."""
+
+
+@command(dispute, "open")
+@click.argument("subject")
+@_with_reason
+def dispute_open(app: App, subject: str, by: str, reason: str) -> int:
+    """Open a dispute; reminders of what it concerns wait."""
+    return _act(app, actions.dispute, subject, state="open", by=by, reason=reason)
+
+
+@command(dispute, "resolve")
+@click.argument("subject")
+@click.option("--outcome", type=click.Choice(["upheld", "rejected"]), required=True)
+@_with_reason
+def dispute_resolve(app: App, subject: str, outcome: str, by: str, reason: str) -> int:
+    """Resolve a dispute: the customer was right (upheld) or was not (rejected)."""
+    return _act(app, actions.dispute, subject, state=outcome, by=by, reason=reason)
+
+
+# --- answers
+# --------------------------------------------------------------------------------------
+
+
+@command(cli)
+@click.argument("statement")
+def story(app: App, statement: str) -> int:
+    """Everything that happened to a statement, in order."""
+    with open_ledger(app.data_dir, acting_as="story") as ledger:
+        told = story_of(ledger, statement)
+    if app.terminal.as_json:
+        app.terminal.json(told.as_dict())
+    else:
+        app.terminal.lines(told.describe())
+    return DONE
+
+
+@command(cli)
+@click.option("--period", type=PERIOD, help="Only this month.")
+@click.argument("statement", required=False)
+def statements(app: App, period: str | None, statement: str | None) -> int:
+    """The statements, or the lines of one."""
+    with open_marts(app.data_dir.marts) as marts:
+        if statement is None:
+            rows = queries.statements(marts, period=period)
+            columns = ["statement_id", "statement_number", "state", "total", "currency", "invoice"]
+        else:
+            rows = queries.statement_lines(marts, statement)
+            columns = ["description", "quantity", "unit", "amount", "tax_amount", "currency"]
+            if not rows:
+                raise click.BadParameter(f"no statement {statement!r}; see `m2c statements`")
+    if app.terminal.as_json:
+        app.terminal.json(rows)
+    else:
+        app.terminal.table(columns, [[row[column] for column in columns] for row in rows])
+    return DONE
+
+
+@cli.group()
+def book() -> None:
+    """The billing book: check it, or read its plans in words."""
+
+
+@command(book)
+def check(app: App) -> int:
+    """Validate every file of the book and show all faults at once."""
+    loaded = load_book(app.data_dir.book)
+    if app.terminal.as_json:
+        app.terminal.json({"book_version": loaded.version, "warnings": loaded.warnings})
+    else:
+        app.terminal.lines([f"book {loaded.version} is sound", *loaded.warnings])
+    return DONE
+
+
+@command(book)
+def show(app: App) -> int:
+    """Every plan version in the sentences that finance signs."""
+    words = render_words(load_book(app.data_dir.book))
+    if app.terminal.as_json:
+        app.terminal.json(
+            [
+                {
+                    "plan_id": plan.plan_id,
+                    "version": plan.version,
+                    "valid_from_month": plan.valid_from_month,
+                    "words": plan.text,
+                }
+                for plan in words
+            ]
+        )
+    else:
+        for plan in words:
+            app.terminal.heading(
+                f"{plan.plan_id}, version {plan.version}, from {plan.valid_from_month}"
+            )
+            app.terminal.lines([plan.text])
+    return DONE
+
+
+# --- demo -----------------------------------------------------------------------------------------
+
+
+@command(cli)
+@click.option(
+    "--replay",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Bill recorded real readings from this folder instead, in a data dir of their own.",
+)
+def demo(app: App, replay: Path | None) -> int:
+    """Run the whole chain on this machine: four sites, a month, invoices, payments, reminders."""
+    from orchestration import demo as chain
+
+    return chain.replay(app, replay) if replay else chain.run(app)
+
+
+@command(cli)
+@click.option("--port", default=3000, show_default=True, help="Port on loopback.")
+def ui(app: App, port: int) -> int:
+    """Open Dagster's web UI on this data dir, on loopback only, until interrupted."""
+    from orchestration.web import serve
+
+    return serve(app.data_dir, port=port)
+
+
+def main() -> None:
+    """Run `m2c` and turn what went wrong into words and an exit code."""
+    terminal = Terminal(as_json=False)
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = WRONG_USE
+    except click.Abort:
+        terminal.error("interrupted")
+        code = FAILURE
+    except SettingsError as error:
+        terminal.error(str(error))
+        code = WRONG_USE
+    except (BookError, CloseError, LedgerError, LockBusyError, MartsError) as error:
+        terminal.error(str(error))
+        code = NEEDS_PERSON
+    except Exception as error:  # noqa: BLE001 - the last line of defence: words, a log, exit code 3
+        code = _tell_failure(terminal, error)
+    sys.exit(code)
+
+
+def _tell_failure(terminal: Terminal, error: Exception) -> int:
+    log = log_path(DataDir.from_env())
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        file.write(f"m2c {' '.join(sys.argv[1:])} ({code_version()}) at {clock_from_env()()}\n")
+        traceback.print_exception(error, file=file)
+    terminal.error(f"failed: {type(error).__name__}: {error}")
+    terminal.note(f"details are in {log}; nothing is half-done, the command can be run again")
+    return FAILURE
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""dbt's side of the asset graph: the parsed project and how its nodes become assets."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource
+
+from orchestration.locks import hold
+from orchestration.settings import DBT_PROJECT
+
+OWNERS = {
+    "landing": ["team:data-engineering"],
+    "book": ["team:finance"],
+    "staging": ["team:data-engineering"],
+    "metering": ["team:data-engineering"],
+    "rating": ["team:finance"],
+    "billing": ["team:finance"],
+    "finance": ["team:finance"],
+    "exports": ["team:data-engineering"],
+    "invoicing": ["team:finance"],
+    "collections": ["team:finance"],
+}
+
+# The upstream asset of each dbt source; all tables of one source are written by one asset.
+_SOURCE_ASSETS = {
+    "book": "book",
+    "manifest": "landed_batches",
+    "ledger": "ledger_extract",
+    "context": "build_context",
+}
+
+
+class Translator(DagsterDbtTranslator):
+    """Groups by area of the project, and one upstream asset for all tables of a dbt source."""
+
+    def __init__(self) -> None:
+        super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            return dg.AssetKey(_SOURCE_ASSETS[dbt_resource_props["source_name"]])
+        return dg.AssetKey(dbt_resource_props["name"])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        folders = dbt_resource_props["fqn"][1:-1]
+        if not folders or folders[0] in ("staging", "seeds"):
+            return "staging"
+        return str(folders[1])
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        return OWNERS[self.get_group_name(dbt_resource_props)]
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return str(dbt_resource_props["description"])
+
+
+def dbt_resource() -> DbtCliResource:
+    return DbtCliResource(
+        project_dir=str(DBT_PROJECT),
+        profiles_dir=str(DBT_PROJECT),
+        dbt_executable=str(_dbt_executable()),
+    )
+
+
+def parsed_project() -> Path:
+    """The project's manifest.json, parsed anew when a file of the project has changed."""
+    target = DBT_PROJECT / "target"
+    manifest = target / "manifest.json"
+    mark = target / "parsed_inputs"
+    digest = _inputs_digest()
+    if manifest.exists() and mark.exists() and mark.read_text() == digest:
+        return manifest
+    with hold(target, "parse", purpose="parsing the dbt project"):
+        env = {**os.environ, "M2C_DATA_DIR": os.environ.get("M2C_DATA_DIR") or str(target)}
+        command = [str(_dbt_executable()), "--quiet", "parse", "--project-dir", str(DBT_PROJECT)]
+        command += ["--profiles-dir", str(DBT_PROJECT), "--target-path", str(target)]
+        command += ["--log-path", str(target)]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"dbt cannot parse the project:\n{done.stdout}{done.stderr}")
+        mark.write_text(digest)
+    return manifest
+
+
+def _inputs_digest() -> str:
+    digest = hashlib.sha256()
+    folders = ("models", "macros", "tests", "seeds")
+    files = [path for folder in folders for path in (DBT_PROJECT / folder).rglob("*")]
+    for path in sorted([*files, *DBT_PROJECT.glob("*.yml")]):
+        if path.is_file():
+            stat = path.stat()
+            digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _dbt_executable() -> Path:
+    return Path(sys.executable).parent / "m2c-dbt"

@@ -1,0 +1,62 @@
+"""All Dagster definitions of one data dir: the code location that the UI, the daemon and `m2c`
+load."""
+
+from __future__ import annotations
+
+import os
+
+import dagster as dg
+
+from orchestration.alerts import alert_on_failure
+from orchestration.dbt import OWNERS, dbt_resource
+from orchestration.defs.billing.assets import billing_assets
+from orchestration.defs.collections.assets import reminders
+from orchestration.defs.invoicing.assets import invoicing_assets
+from orchestration.defs.jobs import JOBS, SCHEDULES, refresh_marts_after_money
+from orchestration.defs.landing.assets import landing_asset, site_specs
+from orchestration.defs.warehouse import assets as warehouse
+from orchestration.resources import DataDirResource
+from orchestration.settings import DataDir
+
+_LEDGER = dg.AssetSpec(
+    key="ledger",
+    group_name="billing",
+    owners=OWNERS["billing"],
+    kinds={"sqlalchemy"},
+    description=(
+        "What cannot be derived: issued, approved, sent, answered, paid, reminded. Close, issue, "
+        "publish, payments and reminders write to it; the warehouse reads it like any source."
+    ),
+)
+
+
+def build_definitions(data_dir: DataDir) -> dg.Definitions:
+    """The definitions for one data dir, whose book names the sites."""
+    return dg.Definitions(
+        assets=[
+            *site_specs(data_dir),
+            landing_asset(data_dir),
+            warehouse.book,
+            warehouse.landed_batches,
+            _LEDGER,
+            warehouse.ledger_extract,
+            warehouse.build_context,
+            warehouse.dbt_models,
+            warehouse.published_marts,
+            *billing_assets(data_dir),
+            *invoicing_assets(data_dir),
+            reminders,
+        ],
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        sensors=[refresh_marts_after_money, alert_on_failure],
+        resources={"data_dir": DataDirResource(root=str(data_dir.root)), "dbt": dbt_resource()},
+        loggers={"console": _console(os.environ.get("M2C_LOG_LEVEL", "INFO"))},
+    )
+
+
+def _console(level: str) -> dg.LoggerDefinition:
+    return dg.colored_console_logger.configured({"log_level": level}, name="console")
+
+
+defs = build_definitions(DataDir.from_env())

@@ -1,0 +1,134 @@
+"""Close and issue: decisions and frozen statements, both facts of the ledger, and their
+reports."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from exporters.close import decide, issue
+from exporters.statements import render_review, render_statements
+from orchestration.dbt import OWNERS
+from orchestration.defs.warehouse.assets import POOL
+from orchestration.locks import hold
+from orchestration.partitions import period_partitions
+from orchestration.reports import materialized
+from orchestration.resources import DataDirResource
+from orchestration.settings import DataDir, code_version
+
+_OWNERS = OWNERS["billing"]
+
+
+class CloseConfig(dg.Config):
+    """`dry_run` shows what a close would decide and writes nothing to the ledger."""
+
+    dry_run: bool = False
+
+
+class IssueConfig(dg.Config):
+    """`dry_run` shows what would be issued and freezes nothing."""
+
+    dry_run: bool = False
+
+
+def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
+    """The monthly assets of close and issue."""
+    periods = period_partitions(data_dir)
+
+    @dg.asset(
+        group_name="billing",
+        owners=_OWNERS,
+        kinds={"sqlalchemy"},
+        partitions_def=periods,
+        pool=POOL,
+        deps=[dg.AssetKey("published_marts")],
+        description=(
+            "Per statement of the period: approved by rule, waiting for a person, or blocked, with "
+            "the rule in words. An approval holds for exactly the lines it saw."
+        ),
+    )
+    def close_decisions(
+        context: dg.AssetExecutionContext, config: CloseConfig, data_dir: DataDirResource
+    ) -> dg.MaterializeResult[None]:
+        layout = data_dir.layout()
+        with (
+            hold(layout.locks, "warehouse", purpose=f"closing {context.partition_key}"),
+            data_dir.open_ledger(acting_as="close") as ledger,
+        ):
+            report = decide(
+                layout.marts,
+                ledger,
+                context.partition_key,
+                clock=data_dir.clock(),
+                dry_run=config.dry_run,
+            )
+        return materialized(report)
+
+    @dg.asset(
+        group_name="billing",
+        owners=_OWNERS,
+        kinds={"html", "excel"},
+        partitions_def=periods,
+        deps=[close_decisions],
+        description="What finance reads before it approves: totals, movements, and who waits.",
+    )
+    def review_sheet(
+        context: dg.AssetExecutionContext, data_dir: DataDirResource
+    ) -> dg.MaterializeResult[None]:
+        layout = data_dir.layout()
+        files = render_review(
+            layout.marts, context.partition_key, layout.reports / context.partition_key
+        )
+        return dg.MaterializeResult(
+            metadata={path.suffix[1:]: dg.MetadataValue.path(str(path)) for path in files}
+        )
+
+    @dg.asset(
+        group_name="billing",
+        owners=_OWNERS,
+        kinds={"sqlalchemy"},
+        partitions_def=periods,
+        pool=POOL,
+        deps=[close_decisions],
+        description="Approved statements, frozen in the ledger line by line under their number.",
+    )
+    def issued_statements(
+        context: dg.AssetExecutionContext, config: IssueConfig, data_dir: DataDirResource
+    ) -> dg.MaterializeResult[None]:
+        layout = data_dir.layout()
+        with (
+            hold(layout.locks, "warehouse", purpose=f"issuing {context.partition_key}"),
+            data_dir.open_ledger(acting_as="issue") as ledger,
+        ):
+            report = issue(
+                layout.marts,
+                ledger,
+                context.partition_key,
+                clock=data_dir.clock(),
+                code_version=code_version(),
+                dry_run=config.dry_run,
+            )
+        return materialized(report)
+
+    @dg.asset(
+        group_name="billing",
+        owners=_OWNERS,
+        kinds={"pdf", "html", "excel"},
+        partitions_def=periods,
+        deps=[dg.AssetKey("published_marts")],
+        description="Each issued statement as PDF, HTML and XLSX.",
+    )
+    def statement_reports(
+        context: dg.AssetExecutionContext, data_dir: DataDirResource
+    ) -> dg.MaterializeResult[None]:
+        layout = data_dir.layout()
+        rendered = render_statements(
+            layout.marts, context.partition_key, layout.reports / context.partition_key
+        )
+        return dg.MaterializeResult(
+            metadata={
+                "statements": len(rendered),
+                "folder": dg.MetadataValue.path(str(layout.reports / context.partition_key)),
+            }
+        )
+
+    return [close_decisions, review_sheet, issued_statements, statement_reports]

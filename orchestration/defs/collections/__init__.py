@@ -1,0 +1,1 @@
+"""From overdue invoices to reminders."""

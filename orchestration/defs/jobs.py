@@ -1,0 +1,151 @@
+"""Jobs and the schedules that start them. Schedules are off until somebody switches them on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import dagster as dg
+
+from connectors.book import load_book
+from orchestration.defs.warehouse.assets import MARTS, dbt_models, ledger_extract
+from orchestration.instance import FROM_TERMINAL_TAG
+from orchestration.partitions import SITES, landing_key
+from orchestration.resources import DataDirResource
+
+_RANGE_START = "dagster/asset_partition_range_start"
+_RANGE_END = "dagster/asset_partition_range_end"
+
+_inputs = dg.AssetSelection.assets("book", "landed_batches", "ledger_extract", "build_context")
+_marts = dg.AssetSelection.assets("published_marts")
+_models = dg.AssetSelection.assets(dbt_models)
+_build = _inputs | _models | _marts
+
+land = dg.define_asset_job(
+    "land",
+    dg.AssetSelection.assets(dg.AssetKey(["landing", "readings"])),
+    description="Read one site's days into the landing zone.",
+)
+build = dg.define_asset_job(
+    "build", _build, description="Rebuild the warehouse and replace the published marts."
+)
+close = dg.define_asset_job(
+    "close",
+    _build | dg.AssetSelection.assets("close_decisions", "review_sheet"),
+    description="Rate a month, check it, decide per statement, and write the review sheet.",
+)
+issue = dg.define_asset_job(
+    "issue",
+    dg.AssetSelection.assets("issued_statements"),
+    description="Freeze a month's approved statements under their numbers.",
+)
+reports = dg.define_asset_job(
+    "reports",
+    dg.AssetSelection.assets("statement_reports"),
+    description="Render a month's issued statements as PDF, HTML and XLSX.",
+)
+refresh = dg.define_asset_job(
+    "refresh",
+    dg.AssetSelection.assets("ledger_extract", "build_context")
+    | (dg.AssetSelection.assets(ledger_extract).downstream() & _models)
+    | _marts,
+    description="Bring the marts up to date with the ledger, without reading usage again.",
+)
+publish = dg.define_asset_job(
+    "publish",
+    dg.AssetSelection.assets("xero_invoices"),
+    description="Plan or make a month's invoices in Xero.",
+)
+payments = dg.define_asset_job(
+    "payments",
+    dg.AssetSelection.assets("payments_received"),
+    description="Read from Xero what was paid.",
+)
+remind = dg.define_asset_job(
+    "remind",
+    dg.AssetSelection.assets("reminders"),
+    description="Plan or send the reminders that are due.",
+)
+
+JOBS = [land, build, close, issue, reports, refresh, publish, payments, remind]
+CHANGES_THE_LEDGER = [close, issue, publish, payments, remind]
+
+
+def landing_range_tags(*, site_id: str, first: str, last: str) -> dict[str, str]:
+    """The tags of one run that lands the days `first` to `last` (UTC, inclusive) of one site."""
+    return {
+        _RANGE_START: str(landing_key(day=first, site_id=site_id)),
+        _RANGE_END: str(landing_key(day=last, site_id=site_id)),
+    }
+
+
+@dg.schedule(job=land, cron_schedule="30 1 * * *", execution_timezone="UTC")
+def nightly_landing(
+    context: dg.ScheduleEvaluationContext, data_dir: DataDirResource
+) -> Iterator[dg.RunRequest]:
+    """Every night, per site, the days whose data may still have changed."""
+    book = load_book(data_dir.layout().book)
+    last = context.scheduled_execution_time.date() - timedelta(days=1)
+    first = last - timedelta(days=book.settings.lookback_days - 1)
+    context.instance.add_dynamic_partitions(str(SITES.name), sorted(book.sources))
+    for site_id in sorted(book.sources):
+        yield dg.RunRequest(
+            run_key=f"{site_id}/{last}",
+            tags=landing_range_tags(site_id=site_id, first=str(first), last=str(last)),
+        )
+
+
+@dg.schedule(job=build, cron_schedule="0 4 * * *", execution_timezone="UTC")
+def nightly_build(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Every night, after landing: the open month is rated, and readers get the new marts."""
+    return dg.RunRequest(run_key=str(context.scheduled_execution_time.date()))
+
+
+@dg.schedule(job=close, cron_schedule="0 6 * * *", execution_timezone="UTC")
+def monthly_close(
+    context: dg.ScheduleEvaluationContext, data_dir: DataDirResource
+) -> dg.RunRequest | dg.SkipReason:
+    """The close of last month, `close_grace_days` days after it ended."""
+    today = context.scheduled_execution_time.date()
+    grace = load_book(data_dir.layout().book).settings.close_grace_days
+    if today.day != 1 + grace:
+        return dg.SkipReason(f"The close is due on day {1 + grace} of the month.")
+    period = (today.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
+    return dg.RunRequest(run_key=period, partition_key=period)
+
+
+@dg.schedule(job=payments, cron_schedule="15 * * * *", execution_timezone="UTC")
+def hourly_payments(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Every hour: what was paid."""
+    return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())
+
+
+@dg.schedule(job=remind, cron_schedule="0 8 * * *", execution_timezone="UTC")
+def daily_reminders(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Every day: the reminders that are due are sent."""
+    return dg.RunRequest(
+        run_key=str(context.scheduled_execution_time.date()),
+        run_config={"ops": {"reminders": {"config": {"apply": True}}}},
+    )
+
+
+SCHEDULES = [nightly_landing, nightly_build, monthly_close, hourly_payments, daily_reminders]
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    monitored_jobs=CHANGES_THE_LEDGER,
+    request_job=refresh,
+    name="refresh_marts_after_money",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def refresh_marts_after_money(
+    context: dg.RunStatusSensorContext,
+) -> dg.RunRequest | dg.SkipReason:
+    """After a run that wrote to the ledger, let the marts show it."""
+    if FROM_TERMINAL_TAG in context.dagster_run.tags:
+        return dg.SkipReason("m2c refreshes the marts itself.")
+    return dg.RunRequest(run_key=context.dagster_run.run_id)
+
+
+__all__ = ["JOBS", "MARTS", "SCHEDULES", "landing_range_tags", "refresh_marts_after_money"]

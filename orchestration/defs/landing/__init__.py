@@ -1,0 +1,1 @@
+"""From the sites' own software to the landing zone."""

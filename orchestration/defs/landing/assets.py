@@ -1,0 +1,103 @@
+"""Landing: each site's readings by UTC day, and how fresh each site is."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from connectors.base import Window
+from connectors.errors import SiteUnavailableError
+
+from connectors.book import BookError, load_book
+from connectors.landing import land_site
+from orchestration.dbt import OWNERS
+from orchestration.instance import FROM_TERMINAL_TAG
+from orchestration.partitions import landing_partitions
+from orchestration.resources import DataDirResource
+from orchestration.settings import DataDir
+
+_RETRIES = 3
+_RETRY_SECONDS = 600
+
+
+def site_specs(data_dir: DataDir) -> list[dg.AssetSpec]:
+    """The sites as what they are, things outside: one per entry of sources.yml that loads."""
+    try:
+        loaded = load_book(data_dir.book)
+    except BookError:
+        return []
+    return [
+        dg.AssetSpec(
+            key=dg.AssetKey(["sites", site_id]),
+            group_name="sites",
+            kinds={source.kind},
+            owners=OWNERS["landing"],
+            description=f"{loaded.sites[site_id].name}, read over {source.kind}",
+        )
+        for site_id, source in sorted(loaded.sources.items())
+    ]
+
+
+def landing_asset(data_dir: DataDir) -> dg.AssetsDefinition:
+    """The asset of all landed readings, partitioned by UTC day and site."""
+
+    @dg.asset(
+        key=["landing", "readings"],
+        group_name="landing",
+        owners=OWNERS["landing"],
+        kinds={"parquet"},
+        partitions_def=landing_partitions(data_dir),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=[spec.key for spec in site_specs(data_dir)],
+        description=(
+            "Readings, charge events and index prices as the sites gave them: immutable Parquet "
+            "batches by site and UTC day. Reading what is already landed again writes nothing."
+        ),
+    )
+    def readings(
+        context: dg.AssetExecutionContext, data_dir: DataDirResource
+    ) -> dg.MaterializeResult[None]:
+        layout = data_dir.layout()
+        site_ids, window = _scope(context)
+        (site_id,) = site_ids
+        book = load_book(layout.book)
+        try:
+            result = land_site(
+                site_id=site_id,
+                timezone=book.sites[site_id].timezone,
+                source=book.sources[site_id],
+                window=window,
+                landing_dir=layout.landing,
+                rejected_dir=layout.rejected,
+                env=os.environ,
+                clock=data_dir.clock(),
+            )
+        except SiteUnavailableError as error:
+            if FROM_TERMINAL_TAG in context.run.tags:
+                raise  # a person is watching and can run it again
+            raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_RETRY_SECONDS) from error
+        return dg.MaterializeResult(
+            metadata={
+                "rows_fetched": result.rows_fetched,
+                "rows_landed": result.rows_landed,
+                "rows_unchanged": result.rows_unchanged,
+                "rows_rejected": result.rows_rejected,
+                "batches": len(result.batches),
+                "report": dg.MetadataValue.json(result.as_dict()),
+            }
+        )
+
+    return readings
+
+
+def _scope(context: dg.AssetExecutionContext) -> tuple[set[str], Window]:
+    keys = [
+        key.keys_by_dimension
+        for key in context.partition_keys
+        if isinstance(key, dg.MultiPartitionKey)
+    ]
+    days = sorted(key["date"] for key in keys)
+    start = datetime.fromisoformat(days[0]).replace(tzinfo=UTC)
+    end = datetime.fromisoformat(days[-1]).replace(tzinfo=UTC) + timedelta(days=1)
+    return {key["site"] for key in keys}, Window(start=start, end=end)

@@ -1,0 +1,1 @@
+"""From landed batches, book and ledger to published marts."""

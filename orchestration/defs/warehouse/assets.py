@@ -1,0 +1,206 @@
+"""Assets of the warehouse: the four inputs of a build, the dbt models, and what readers open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DbtCliResource, dbt_assets
+from exporters.marts import open_marts
+
+from orchestration import warehouse as inputs
+from orchestration.dbt import OWNERS, Translator, parsed_project
+from orchestration.locks import hold
+from orchestration.resources import DataDirResource
+
+POOL = "warehouse"
+PARTITION_TAG = "dagster/partition"
+
+_translator = Translator()
+_manifest = parsed_project()
+
+
+@dg.asset(group_name="book", owners=OWNERS["book"], kinds={"csv", "yaml"}, pool=POOL)
+def book(data_dir: DataDirResource) -> dg.MaterializeResult[None]:
+    """The billing book, validated whole and compiled to typed tables. A fault stops the run."""
+    loaded = inputs.refresh_book(data_dir.layout())
+    return dg.MaterializeResult(
+        metadata={
+            "book_version": loaded.version,
+            "warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in loaded.warnings) or "none"),
+        }
+    )
+
+
+@dg.asset(
+    group_name="landing",
+    owners=OWNERS["landing"],
+    kinds={"parquet"},
+    pool=POOL,
+    deps=[dg.AssetKey(["landing", "readings"])],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "every_batch_is_readable",
+            asset="landed_batches",
+            description="No batch in the landing zone breaks the landing format.",
+        )
+    ],
+)
+def landed_batches(data_dir: DataDirResource) -> dg.MaterializeResult[None]:
+    """The manifest: one listing of every landed batch, those refused marked with the reason."""
+    manifest = inputs.refresh_manifest(data_dir.layout())
+    refused = "\n".join(f"- `{r.path}`: {r.reason}" for r in manifest.refused)
+    return dg.MaterializeResult(
+        metadata={
+            "batches": manifest.files,
+            "new": manifest.new,
+            "changed": manifest.changed,
+            "removed": manifest.removed,
+            "refused": dg.MetadataValue.md(refused or "none"),
+            "report": dg.MetadataValue.json(
+                {"refused": [{"path": str(r.path), "reason": r.reason} for r in manifest.refused]}
+            ),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                passed=not manifest.refused,
+                check_name="every_batch_is_readable",
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"refused": len(manifest.refused)},
+            )
+        ],
+    )
+
+
+@dg.asset(
+    group_name="billing",
+    owners=OWNERS["billing"],
+    kinds={"parquet"},
+    pool=POOL,
+    deps=[dg.AssetKey("ledger")],
+)
+def ledger_extract(data_dir: DataDirResource) -> None:
+    """What the ledger says (issued, approved, sent, paid, reminded), as tables for dbt."""
+    inputs.refresh_ledger_extract(data_dir.layout())
+
+
+@dg.asset(group_name="staging", owners=OWNERS["staging"], kinds={"parquet"}, deps=[ledger_extract])
+def build_context(context: dg.AssetExecutionContext, data_dir: DataDirResource) -> None:
+    """One row: the clock, the program's version, and the period a close asks for, if any."""
+    inputs.write_context(
+        data_dir.layout(),
+        now=data_dir.clock()(),
+        also_period=context.run.tags.get(PARTITION_TAG),
+    )
+
+
+@dbt_assets(
+    manifest=_manifest,
+    name="dbt_models",
+    dagster_dbt_translator=_translator,
+    pool=POOL,
+)
+def dbt_models(
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, data_dir: DataDirResource
+) -> Iterator[Any]:
+    """Builds and tests the models, then puts the marts in place of the published ones."""
+    layout = data_dir.layout()
+    with hold(layout.locks, "warehouse", purpose="building the warehouse"):
+        inputs.clear_next_marts(layout)
+        invocation = dbt.cli(
+            ["build", "--log-path", str(layout.warehouse / "logs")],
+            context=context,
+            target_path=layout.warehouse / "target",
+        )
+        yield from invocation.stream()
+        inputs.swap_marts(layout)
+
+
+MARTS = [
+    dg.AssetKey(node["name"])
+    for node in json.loads(_manifest.read_text())["nodes"].values()
+    if node["resource_type"] == "model" and node["config"]["schema"] == "marts"
+]
+
+
+@dg.asset(
+    group_name="exports",
+    owners=OWNERS["exports"],
+    kinds={"duckdb"},
+    deps=MARTS,
+    check_specs=[
+        dg.AssetCheckSpec(
+            "nothing_is_left_over",
+            asset="published_marts",
+            blocking=True,
+            description="Accepted usage is assigned or unassigned, to the last decimal.",
+        ),
+        dg.AssetCheckSpec(
+            "statements_add_up",
+            asset="published_marts",
+            blocking=True,
+            description="Each statement is the sum of its lines.",
+        ),
+    ],
+)
+def published_marts(data_dir: DataDirResource) -> dg.MaterializeResult[None]:
+    """`published/marts.duckdb`, the complete copy that analysts, exporters and reports open."""
+    layout = data_dir.layout()
+    with open_marts(layout.marts) as marts:
+        return dg.MaterializeResult(
+            metadata={
+                "path": dg.MetadataValue.path(str(layout.marts)),
+                "rows": dg.MetadataValue.md(_row_counts(marts)),
+                "amounts": dg.MetadataValue.md(_amounts(marts)),
+            },
+            check_results=[
+                _check(marts, "nothing_is_left_over", _LEFT_OVER),
+                _check(marts, "statements_add_up", _NOT_ADDING_UP),
+            ],
+        )
+
+
+_LEFT_OVER = """
+    select site_id, metric, usage_date from usage_reconciliation
+    where accepted != assigned + unassigned
+       or rows_landed != rows_accepted + rows_quarantined + rows_rejected + rows_superseded
+          + rows_unused_kind
+"""
+_NOT_ADDING_UP = """
+    with sums as (
+        select statement_id, sum(amount) as net, coalesce(sum(tax_amount), 0) as tax
+        from statement_lines group by statement_id
+    )
+    select statements.statement_id, statements.net, sums.net, statements.tax, sums.tax
+    from statements left join sums using (statement_id)
+    where statements.net is distinct from sums.net or statements.tax is distinct from sums.tax
+"""
+
+
+def _check(marts: Any, name: str, failing_rows: str) -> dg.AssetCheckResult:
+    rows = marts.execute(failing_rows).fetchall()
+    return dg.AssetCheckResult(
+        passed=not rows, check_name=name, metadata={"failing": [str(row) for row in rows[:20]]}
+    )
+
+
+def _row_counts(marts: Any) -> str:
+    names = [row[0] for row in marts.execute("select table_name from duckdb_tables()").fetchall()]
+    counts = [
+        (name, marts.execute(f'select count(*) from "{name}"').fetchone()[0])
+        for name in sorted(names)
+    ]
+    return "\n".join(["| mart | rows |", "|---|---|", *(f"| {n} | {c:,} |" for n, c in counts)])
+
+
+def _amounts(marts: Any) -> str:
+    rows = marts.execute(
+        "select period, currency, count(*), sum(net), sum(total) from statements"
+        " group by period, currency order by period desc, currency limit 24"
+    ).fetchall()
+    lines = [f"| {p} | {c} | {n} | {net:,} | {total:,} |" for p, c, n, net, total in rows]
+    return "\n".join(
+        ["| period | currency | statements | net | total |", "|---|---|---|---|---|", *lines]
+    )

@@ -1,0 +1,41 @@
+"""Rehearsals: while the clock is replaced, nothing outside this machine may be acted on."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from orchestration.settings import SettingsError, is_rehearsal
+
+_TARGETS = ("M2C_XERO_API_URL", "M2C_XERO_IDENTITY_URL", "M2C_SMTP_URL")
+_OPTIONAL = ("M2C_SMTP_URL",)
+
+
+def refuse_outside_loopback(env: Mapping[str, str]) -> None:
+    """Raise SettingsError when `M2C_NOW` is set and a host that would be acted on is not loopback.
+
+    The rule is that of the collections specification: a replaced clock is for tests and
+    rehearsals.
+    """
+    if not is_rehearsal(env):
+        return
+    for name in _TARGETS:
+        url = env.get(name)
+        if not url and name in _OPTIONAL:
+            continue
+        host = urlsplit(url or "").hostname or "the real one"
+        if not _is_loopback(host):
+            raise SettingsError(
+                f"M2C_NOW is set, so this is a rehearsal, but {name} points at {host}. "
+                "Unset M2C_NOW, or point it at a server on loopback."
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

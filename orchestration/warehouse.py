@@ -1,0 +1,90 @@
+"""The inputs of a warehouse build, written where dbt looks for them, and the swap of its output.
+
+A build reads four things and nothing else: the compiled book, the manifest of landed batches, the
+extract of the ledger, and one row of context. All are replaced atomically, so that a killed build
+leaves either the old or the new.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from connectors.book import Book, compile_book, load_book
+from connectors.landing import Manifest, scan
+from exporters.ledger.extract import write_extract
+from orchestration.locks import hold
+from orchestration.settings import DataDir, code_version
+
+_CONTEXT_SCHEMA = pa.schema(
+    [
+        pa.field("now_at", pa.timestamp("us", "UTC"), nullable=False),
+        pa.field("code_version", pa.string(), nullable=False),
+        pa.field("also_period", pa.string()),
+        pa.field("ledger_head", pa.string()),
+    ]
+)
+
+
+def refresh_book(data_dir: DataDir) -> Book:
+    """Load and compile the book. Raises connectors.book.BookError naming every fault."""
+    book = load_book(data_dir.book)
+    with hold(data_dir.locks, "warehouse", purpose="compiling the book"):
+        compile_book(book, data_dir.compiled_book)
+    return book
+
+
+def refresh_manifest(data_dir: DataDir) -> Manifest:
+    """List the landed batches, checking those not seen before."""
+    with hold(data_dir.locks, "warehouse", purpose="listing landed batches"):
+        return scan(data_dir.landing, data_dir.manifest)
+
+
+def refresh_ledger_extract(data_dir: DataDir) -> None:
+    """Write what the ledger says as the Parquet files that dbt reads."""
+    with hold(data_dir.locks, "warehouse", purpose="extracting the ledger"):
+        write_extract(
+            data_dir.ledger_url if data_dir.has_ledger() else None, data_dir.ledger_extract
+        )
+
+
+def write_context(data_dir: DataDir, *, now: datetime, also_period: str | None) -> None:
+    """Write the row of context: the clock, the program's version and the period asked for."""
+    heads = pq.read_table(data_dir.ledger_extract / "ledger_head.parquet")["head_hash"]
+    row = {
+        "now_at": [now],
+        "code_version": [code_version()],
+        "also_period": [also_period],
+        "ledger_head": [heads[0].as_py() if len(heads) else None],
+    }
+    data_dir.context.mkdir(parents=True, exist_ok=True)
+    target = data_dir.context / "build_context.parquet"
+    temporary = target.with_suffix(".parquet.tmp")
+    pq.write_table(pa.table(row, schema=_CONTEXT_SCHEMA), temporary)
+    temporary.replace(target)
+
+
+def clear_next_marts(data_dir: DataDir) -> None:
+    """Remove what a killed build left of the next published file."""
+    for path in (data_dir.next_marts, _wal_of(data_dir.next_marts)):
+        path.unlink(missing_ok=True)
+    data_dir.next_marts.parent.mkdir(parents=True, exist_ok=True)
+
+
+def swap_marts(data_dir: DataDir) -> Path:
+    """Put the marts of the build that just passed in place of the published ones.
+
+    Readers that have the old file open go on reading it; whoever opens it next sees the new one.
+    Raises FileNotFoundError when no build left one behind.
+    """
+    if _wal_of(data_dir.next_marts).exists():
+        raise FileNotFoundError(f"{data_dir.next_marts} was not closed by the build that wrote it")
+    data_dir.next_marts.replace(data_dir.marts)
+    return data_dir.marts
+
+
+def _wal_of(path: Path) -> Path:
+    return path.with_name(path.name + ".wal")
