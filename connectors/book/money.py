@@ -1,0 +1,543 @@
+"""Rules about payers, routes, taxes, rates, credits, edits and the documents around them."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import combinations, pairwise
+
+from connectors.book.documents import SourceDocument
+from connectors.book.draft import Draft, Item, Record
+from connectors.book.fleet import (
+    check_reference,
+    check_span,
+    check_unique,
+    instant_text,
+    overlaps,
+    said,
+)
+from connectors.book.localtime import local_day
+from connectors.book.model import Credit, Plan, ReadingEdit, SourceSpec, Term
+from connectors.book.plans import (
+    Charge,
+    Discount,
+    MinimumCommit,
+    PassThrough,
+    Percentage,
+    Recurring,
+)
+from connectors.book.rows import PayerRouteRow, SiteRow, TaxRuleRow
+from connectors.book.textfiles import plain
+
+CREDIT = "credit"
+LAST_DAY = date(9999, 12, 31)
+_XERO_CONTACT_NUMBER = 50
+
+
+def check_payers(draft: Draft) -> None:
+    """Unique payers with policies and sellers that exist."""
+    check_unique(draft, draft.payers, ["payer_id"], "this payer_id")
+    check_reference(draft, draft.payers, "dunning_policy", "policy", "dunning.yml")
+    check_reference(draft, draft.payers, "seller_id", "seller", "seller.yml")
+    for record in draft.payers:
+        if len(record.row.payer_id) > _XERO_CONTACT_NUMBER:
+            draft.warn(
+                record,
+                "payer_id",
+                f"Xero takes contact numbers of at most {_XERO_CONTACT_NUMBER} characters",
+            )
+
+
+def check_rates(draft: Draft) -> None:
+    """Exchange rates, index prices, holidays and alerts: one row for one thing."""
+    check_unique(draft, draft.fx_rates, ["date", "base", "quote"], "the rate of this pair and date")
+    for rate in draft.fx_rates:
+        if rate.row.base == rate.row.quote:
+            draft.fault(rate, "quote", "expected another currency than base")
+    check_unique(
+        draft, draft.index_prices, ["index_id", "hour_start"], "the price of this index and hour"
+    )
+    check_unique(draft, draft.holidays, ["country", "date"], "the holiday of this country and date")
+    check_reference(draft, draft.alerts, "contract_id", "contract", "contracts.csv")
+    check_unique(draft, draft.alerts, ["contract_id", "measure", "threshold"], "this alert")
+
+
+def credits_of(draft: Draft) -> list[Credit]:
+    """credits.csv, resolved with each contract's billing time zone."""
+    check_unique(draft, draft.credits, ["credit_id"], "this credit_id")
+    check_reference(draft, draft.credits, "contract_id", "contract", "contracts.csv")
+    zones = {r.row.contract_id: r.row.billing_timezone for r in reversed(draft.contracts)}
+    found = []
+    for record in draft.credits:
+        row = record.row
+        zone = zones.get(row.contract_id)
+        if zone is None:
+            continue
+        start = draft.instant(record, "valid_from", zone)
+        end = draft.instant(record, "valid_to", zone)
+        if check_span(draft, record, start, end) and start is not None:
+            found.append(
+                Credit(
+                    row_no=record.line,
+                    credit_id=row.credit_id,
+                    contract_id=row.contract_id,
+                    kind=row.kind,
+                    amount=row.amount,
+                    currency=row.currency,
+                    valid_from_at=start,
+                    valid_to_at=end,
+                    note=row.note,
+                )
+            )
+    return found
+
+
+def edits_of(draft: Draft) -> list[ReadingEdit]:
+    """reading_edits.csv: a quantity where one is set, and no two edits of the same readings."""
+    check_reference(draft, draft.reading_edits, "site_id", "site", "sites.csv")
+    meters = {(record.row.site_id, record.row.meter_id) for record in draft.machines}
+    found = []
+    records = {}
+    for record in draft.reading_edits:
+        row = record.row
+        sound = True
+        if row.to <= row.from_:
+            draft.fault(record, "to", "expected a moment after 'from' ('to' is exclusive)",
+                        value=instant_text(row.to))
+            sound = False
+        if row.action == "set":
+            if row.quantity is None:
+                draft.fault(
+                    record, "quantity", "expected the quantity that 'set' puts in place", value=""
+                )
+                sound = False
+            if row.metric == "power":
+                draft.fault(record, "metric", "'set' puts a quantity of energy; write energy")
+                sound = False
+        elif row.quantity is not None:
+            draft.fault(record, "quantity", f"'{row.action}' takes no quantity; only 'set' does")
+            sound = False
+        if (row.site_id, row.meter_id) not in meters:
+            draft.warn(
+                record, "meter_id", f"no machine of the book stands on this meter of {row.site_id}"
+            )
+        if sound:
+            records[record.line] = record
+            found.append(_SpannedEdit(record.line, ReadingEdit(row_no=record.line, edit=row)))
+    for earlier, later in overlaps(found, _SpannedEdit.subject):
+        draft.fault(
+            records[later.row_no],
+            "from",
+            f"overlaps the edit of line {earlier.row_no} of the same meter and metric "
+            f"({said(earlier)}; this line: {said(later)})",
+            value=instant_text(later.valid_from_at),
+        )
+    return [entry.edit for entry in found]
+
+
+@dataclass(frozen=True, slots=True)
+class _SpannedEdit:
+    row_no: int
+    edit: ReadingEdit
+
+    @property
+    def valid_from_at(self) -> datetime:
+        return self.edit.edit.from_
+
+    @property
+    def valid_to_at(self) -> datetime:
+        return self.edit.edit.to
+
+    def subject(self) -> tuple[str, str, str]:
+        # Edits of energy reach gauges of power too, so the two are one subject.
+        row = self.edit.edit
+        return (row.site_id, row.meter_id, "energy" if row.metric == "power" else row.metric)
+
+
+# --- routes and taxes ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a line can be: a charge of a contract, at a site or without one."""
+
+    site_id: str | None
+    charge_code: str | None
+
+
+def places_of(
+    contract: Sequence[Term], plans: Mapping[str, Plan], sites: Sequence[SiteRow]
+) -> set[Place]:
+    """Every (site, charge) on which a line of the contract can stand.
+
+    A place without charge is an event that no charge prices: its payer is looked up all the same.
+    """
+    places = {Place(None, CREDIT), *(Place(site.site_id, None) for site in sites)}
+    for term in contract:
+        plan = plans.get(term.plan_id)
+        if plan is None:
+            continue
+        for version in plan.versions:
+            for charge in version.charges:
+                places.update(Place(site, charge.code) for site in _line_sites(charge, sites))
+    return places
+
+
+def _line_sites(charge: Charge, sites: Sequence[SiteRow]) -> list[str | None]:
+    here: list[str | None] = [
+        site.site_id
+        for site in sites
+        if (charge.sites is None or site.site_id in charge.sites)
+        and (charge.regions is None or site.region in charge.regions)
+    ]
+    if isinstance(charge, MinimumCommit):
+        return [None]
+    if isinstance(charge, Recurring):
+        return [None] if charge.per == "contract" else here
+    if isinstance(charge, PassThrough):
+        return [site.site_id for site in sites]
+    if isinstance(charge, Percentage | Discount) and not (charge.sites or charge.regions):
+        return [None, *here]
+    return here
+
+
+def check_routes(
+    draft: Draft, places: Mapping[str, set[Place]]
+) -> dict[str, list[Record[PayerRouteRow]]]:
+    """References of routes, and no two equally good ones on any line."""
+    routes = draft.payer_routes
+    check_reference(draft, routes, "contract_id", "contract", "contracts.csv")
+    check_reference(draft, routes, "site_id", "site", "sites.csv")
+    check_reference(draft, routes, "payer_id", "payer", "payers.csv")
+    check_unique(
+        draft,
+        routes,
+        ["contract_id", "site_id", "charge_code", "priority"],
+        "a route of this contract, site, charge and priority",
+    )
+    by_contract: dict[str, list[Record[PayerRouteRow]]] = defaultdict(list)
+    for record in routes:
+        _check_charge_code(draft, record)
+        by_contract[record.row.contract_id].append(record)
+    for contract_id, group in by_contract.items():
+        reported: set[tuple[int, int]] = set()
+        for place in sorted(places.get(contract_id, ()), key=_place_key):
+            best = best_routes(group, place)
+            for one, other in combinations(best, 2):
+                same = _selectors(one.row) == _selectors(other.row)
+                if same or (one.line, other.line) in reported:
+                    continue
+                reported.add((one.line, other.line))
+                draft.fault(
+                    other,
+                    "priority",
+                    f"the route of line {one.line} has the same priority and both fit the line of "
+                    f"{contract_id} {_place_text(place)}; give one a lower number",
+                )
+    return by_contract
+
+
+def best_routes(
+    routes: Iterable[Record[PayerRouteRow]], place: Place
+) -> list[Record[PayerRouteRow]]:
+    """Those with the lowest priority number among the routes that fit."""
+    fitting = [
+        route
+        for route in routes
+        if route.row.site_id in (None, place.site_id)
+        and route.row.charge_code in (None, place.charge_code)
+    ]
+    least = min((route.row.priority for route in fitting), default=0)
+    return [route for route in fitting if route.row.priority == least]
+
+
+def _selectors(row: PayerRouteRow) -> tuple[str | None, str | None]:
+    return (row.site_id, row.charge_code)
+
+
+def _place_key(place: Place) -> tuple[str, str]:
+    return (place.site_id or "", place.charge_code or "")
+
+
+def _place_text(place: Place) -> str:
+    site = f"at {place.site_id}" if place.site_id else "without site"
+    return f"{site} for {place.charge_code or 'an event without a price'}"
+
+
+def _check_charge_code(draft: Draft, record: Record[PayerRouteRow] | Record[TaxRuleRow]) -> None:
+    code = record.row.charge_code
+    if code is None or code == CREDIT or draft.charge_codes is None:
+        return
+    if code not in draft.charge_codes:
+        draft.fault(record, "charge_code", "no plan of the book has a charge of this code")
+
+
+def check_taxes(
+    draft: Draft,
+    contracts: Mapping[str, Sequence[Term]],
+    places: Mapping[str, set[Place]],
+    routes: Mapping[str, list[Record[PayerRouteRow]]],
+) -> None:
+    """Spans and references of tax rules, and no two equally good ones on any line."""
+    sound = []
+    jurisdictions = {record.row.tax_jurisdiction for record in draft.sites}
+    for record in draft.tax_rules:
+        row = record.row
+        _check_charge_code(draft, record)
+        if row.site_jurisdiction is not None and row.site_jurisdiction not in jurisdictions:
+            draft.warn(record, "site_jurisdiction", "no site of the book has this tax_jurisdiction")
+        if row.valid_to is not None and row.valid_to <= row.valid_from:
+            draft.fault(record, "valid_to", "expected a date after valid_from (it is exclusive)")
+        else:
+            sound.append(record)
+    reported: set[tuple[int, int]] = set()
+    for one, other in combinations(sound, 2):
+        if _tax_selectors(one.row) == _tax_selectors(other.row) and _days_shared(one, other):
+            reported.add((one.line, other.line))
+            draft.fault(
+                other,
+                "valid_from",
+                f"overlaps the rule of line {one.line} for the same site_jurisdiction, "
+                "payer_country and charge_code",
+            )
+    for (line, start, end), _ in sorted(
+        _tax_lines(draft, contracts, places, routes).items(), key=lambda entry: str(entry[0])
+    ):
+        _check_tax_line(draft, sound, line, start, end, reported)
+
+
+_TaxLine = tuple[str | None, str, str]
+
+
+def _tax_lines(
+    draft: Draft,
+    contracts: Mapping[str, Sequence[Term]],
+    places: Mapping[str, set[Place]],
+    routes: Mapping[str, list[Record[PayerRouteRow]]],
+) -> dict[tuple[_TaxLine, date, date], None]:
+    """(jurisdiction, payer country, charge code) of the lines of the book, with their days."""
+    jurisdiction = {r.row.site_id: r.row.tax_jurisdiction for r in draft.sites}
+    country = {r.row.payer_id: r.row.country for r in draft.payers}
+    found: dict[tuple[_TaxLine, date, date], None] = {}
+    for contract_id, group in contracts.items():
+        start = min(local_day(t.valid_from_at, t.billing_timezone) for t in group).replace(day=1)
+        end = max(
+            LAST_DAY
+            if t.valid_to_at is None
+            else _month_end(local_day(t.valid_to_at, t.billing_timezone))
+            for t in group
+        )
+        for place in places.get(contract_id, ()):
+            if place.charge_code is None:
+                continue
+            best = best_routes(routes.get(contract_id, ()), place)
+            payers = [r.row.payer_id for r in best] or [t.payer_id for t in group]
+            site = None if place.site_id is None else jurisdiction.get(place.site_id)
+            for payer in payers:
+                if payer in country:
+                    found[((site, country[payer], place.charge_code), start, end)] = None
+    return found
+
+
+def _check_tax_line(
+    draft: Draft,
+    rules: Sequence[Record[TaxRuleRow]],
+    line: _TaxLine,
+    start: date,
+    end: date,
+    reported: set[tuple[int, int]],
+) -> None:
+    site, country, code = line
+    fitting = [
+        rule
+        for rule in rules
+        if rule.row.site_jurisdiction in (None, site)
+        and rule.row.payer_country in (None, country)
+        and rule.row.charge_code in (None, code)
+    ]
+    days = sorted(
+        {start, *(rule.row.valid_from for rule in fitting), *(_end(rule) for rule in fitting)}
+    )
+    for first, after in pairwise([*days, LAST_DAY]):
+        # Taxes are those of a period's last day, so only a month's end can be a line's day.
+        if first >= end or _month_end(max(first, start)) >= after:
+            continue
+        valid = [rule for rule in fitting if rule.row.valid_from <= first < _end(rule)]
+        most = max((_filled(rule.row) for rule in valid), default=0)
+        for one, other in combinations([r for r in valid if _filled(r.row) == most], 2):
+            if (one.line, other.line) in reported:
+                continue
+            reported.add((one.line, other.line))
+            where = f"at sites of {site}" if site else "without site"
+            draft.fault(
+                other,
+                "tax_code",
+                f"this rule and that of line {one.line} fit equally well on lines {where} for "
+                f"{code} to payers in {country} from {max(first, start)} on; add a rule with more "
+                "selectors or make one of them narrower",
+            )
+
+
+def _tax_selectors(row: TaxRuleRow) -> tuple[str | None, str | None, str | None]:
+    return (row.site_jurisdiction, row.payer_country, row.charge_code)
+
+
+def _filled(row: TaxRuleRow) -> int:
+    return sum(selector is not None for selector in _tax_selectors(row))
+
+
+def _end(record: Record[TaxRuleRow]) -> date:
+    return record.row.valid_to or LAST_DAY
+
+
+def _days_shared(one: Record[TaxRuleRow], other: Record[TaxRuleRow]) -> bool:
+    return one.row.valid_from < _end(other) and other.row.valid_from < _end(one)
+
+
+def _month_end(day: date) -> date:
+    return day.replace(day=monthrange(day.year, day.month)[1])
+
+
+# --- documents ----------------------------------------------------------------------------------
+
+
+def check_sellers(draft: Draft) -> None:
+    """Unique sellers; a logo that is there; bank accounts whose check digits are right."""
+    seen: set[str] = set()
+    for item in draft.sellers:
+        seller = item.data
+        if seller.seller_id in seen:
+            draft.fault_at(
+                item.source,
+                (*item.path, "seller_id"),
+                "this seller_id stands here twice",
+                value=seller.seller_id,
+            )
+        seen.add(seller.seller_id)
+        if seller.logo is not None and not _beside(draft, seller.logo):
+            draft.fault_at(
+                item.source,
+                (*item.path, "logo"),
+                "expected the name of a file beside seller.yml",
+                value=seller.logo,
+            )
+        for currency, account in seller.bank_accounts.items():
+            path = (*item.path, "bank_accounts", currency)
+            if account.iban is None and account.account is None:
+                draft.fault_at(item.source, path, "expected an iban or an account")
+            if account.iban is not None and not iban_is_sound(account.iban):
+                draft.warn_at(
+                    item.source,
+                    (*path, "iban"),
+                    "its check digits are wrong; customers cannot pay to it",
+                    value=account.iban,
+                )
+
+
+def _beside(draft: Draft, name: str) -> bool:
+    return "/" not in name and "\\" not in name and (draft.book_dir / name).is_file()
+
+
+def iban_is_sound(iban: str) -> bool:
+    """ISO 13616: with the first four characters moved to the end, modulo 97 gives 1."""
+    plain_iban = iban.replace(" ", "")
+    if not (plain_iban.isascii() and plain_iban.isalnum() and 15 <= len(plain_iban) <= 34):
+        return False
+    turned = plain_iban[4:] + plain_iban[:4]
+    return int("".join(str(int(character, 36)) for character in turned)) % 97 == 1
+
+
+def check_dunning(draft: Draft) -> None:
+    """Unique policies; stages in order of days, which refer to earlier ones."""
+    seen: set[str] = set()
+    for item in draft.policies:
+        policy = item.data
+        if policy.policy_id in seen:
+            draft.fault_at(
+                item.source,
+                (*item.path, "policy_id"),
+                "this policy_id stands here twice",
+                value=policy.policy_id,
+            )
+        seen.add(policy.policy_id)
+        earlier: list[str] = []
+        days = -1
+        for number, stage in enumerate(policy.stages):
+            path = (*item.path, "stages", number)
+            if stage.stage in earlier:
+                draft.fault_at(
+                    item.source, (*path, "stage"), "this stage stands here twice", value=stage.stage
+                )
+            if stage.days_overdue <= days:
+                draft.fault_at(
+                    item.source,
+                    (*path, "days_overdue"),
+                    f"expected more than {days}, the days of the stage before",
+                    value=stage.days_overdue,
+                )
+            days = stage.days_overdue
+            if stage.action == "email" and stage.template is None:
+                draft.fault_at(item.source, (*path, "template"), "an email needs a template")
+            for position, name in enumerate(stage.requires):
+                if name not in earlier:
+                    draft.fault_at(
+                        item.source,
+                        (*path, "requires", position),
+                        "expected an earlier stage of this policy",
+                        value=name,
+                    )
+            earlier.append(stage.stage)
+
+
+def check_xero(draft: Draft) -> None:
+    """Names that nothing in the book has are likely slips; Xero itself is asked at preflight."""
+    item = draft.xero
+    if item is None:
+        return
+    known = draft.charge_codes
+    for code in item.data.accounts:
+        if known is not None and code not in {"default", CREDIT} and code not in known:
+            draft.warn_at(
+                item.source,
+                ("accounts", code),
+                "no plan of the book has a charge of this code",
+                value=code,
+            )
+    for code in item.data.tax_types:
+        if not draft.knows("tax_code", code):
+            draft.warn_at(
+                item.source, ("tax_types", code), "tax_rules.csv has no such tax_code", value=code
+            )
+    if item.data.tax_types:
+        for code in sorted({r.row.tax_code for r in draft.tax_rules} - set(item.data.tax_types)):
+            draft.warn_at(
+                item.source, ("tax_types",), f"tax_code {code} of tax_rules.csv has no TaxType here"
+            )
+
+
+def sources_of(draft: Draft) -> dict[str, SourceSpec]:
+    """sources.yml, each entry checked by the connector it names."""
+    found: dict[str, SourceSpec] = {}
+    for site_id, item in draft.sources.items():
+        if not draft.knows("site", site_id):
+            draft.fault_at(
+                item.source, item.path, "there is no such site in sites.csv", value=site_id
+            )
+        spec = SourceSpec(
+            kind=item.data.kind,
+            config=plain(dict(item.data.config)),
+            secrets=dict(item.data.secrets),
+        )
+        _check_connector(draft, item, spec)
+        found[site_id] = spec
+    return found
+
+
+def _check_connector(
+    draft: Draft, item: Item[SourceDocument], spec: SourceSpec
+) -> None:
+    del draft, item, spec
+
