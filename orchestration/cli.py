@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from connectors.errors import SiteUnavailableError
-from exporters.ledger.story import story_of
-from exporters.marts import MartsError, open_marts
 
 from connectors.book import BookError, load_book, render_words
-from exporters.close import CloseError, approve
+from connectors.errors import SiteUnavailableError
+from exporters.close import Approval, CloseError, approve
 from exporters.ledger import LedgerError, actions
+from exporters.ledger.story import story_of
+from exporters.marts import MartsError, open_marts
 from orchestration import queries
 from orchestration.locks import LockBusyError, hold
 from orchestration.resources import open_ledger
@@ -301,17 +301,21 @@ def _extend_partitions(app: App, period: str) -> None:
 @click.option("--reason", required=True, help="Why, in words; kept in the ledger.")
 def approve_statement(app: App, statement: str, by: str, reason: str) -> int:
     """Approve a statement as it stands now. If its lines change, it is back in review."""
-    with (
-        hold(app.data_dir.locks, "warehouse", purpose="approving", on_wait=app.terminal.note),
-        open_ledger(app.data_dir, acting_as=by) as ledger,
-    ):
-        approval = approve(app.data_dir.marts, ledger, statement, by=by, reason=reason)
+    approval = record_approval(app, statement, by=by, reason=reason)
     refresh_marts(app)
     if app.terminal.as_json:
         app.terminal.json(approval.as_dict())
     else:
         app.terminal.lines(approval.describe())
     return DONE
+
+
+def record_approval(app: App, statement: str, *, by: str, reason: str) -> Approval:
+    with (
+        hold(app.data_dir.locks, "warehouse", purpose="approving", on_wait=app.terminal.note),
+        open_ledger(app.data_dir, acting_as=by) as ledger,
+    ):
+        return approve(app.data_dir.marts, ledger, statement, by=by, reason=reason)
 
 
 @command(cli)

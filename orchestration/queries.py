@@ -100,3 +100,16 @@ def statement_lines(marts: duckdb.DuckDBPyConnection, statement: str) -> Rows:
         """,
         statement,
     )
+
+
+def invoices(marts: duckdb.DuckDBPyConnection, *, period: str) -> Rows:
+    """A period's issued statements as invoices: what Xero says and the reminders sent."""
+    return _rows(
+        marts,
+        """
+        select invoices.*, collections.stage_reached as reminders
+        from invoices left join collections using (statement_number)
+        where invoices.period = $1 order by statement_number
+        """,
+        period,
+    )
