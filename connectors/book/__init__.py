@@ -8,7 +8,7 @@ Nothing here knows a reading or an amount of money that is billed.
 from connectors.book.compiled import compile_book
 from connectors.book.faults import BookError, Fault
 from connectors.book.load import load_book
-from connectors.book.model import Book, SourceSpec
+from connectors.book.model import Book
 from connectors.book.words import PlanWords, render_words
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "BookError",
     "Fault",
     "PlanWords",
-    "SourceSpec",
     "compile_book",
     "load_book",
     "render_words",

@@ -497,7 +497,7 @@ def _calendar_bands(book: Book) -> Rows:
 
 def _zones(book: Book) -> list[str]:
     return sorted(
-        {site.timezone for site in book.sites} | {term.billing_timezone for term in book.terms}
+        {site.timezone for site in book.sites.values()} | {term.billing_timezone for term in book.terms}
     )
 
 
@@ -570,7 +570,7 @@ _ROWS: Mapping[str, Callable[[Book], Rows]] = {
         {"book_version": book.version, "seller_count": len(book.sellers)}
     ],
     "settings": lambda book: [book.settings.model_dump()],
-    "sites": _models("sites"),
+    "sites": lambda book: [site.model_dump() for site in book.sites.values()],
     "placements": _placements,
     "placement_metrics": _placement_metrics,
     "customers": _models("customers"),

@@ -47,7 +47,7 @@ def load_book(book_dir: Path) -> Book:
         version=_version(draft.content),
         warnings=tuple(str(warning) for warning in findings.warnings),
         settings=draft.settings.data if draft.settings else Settings(),
-        sites=tuple(record.row for record in draft.sites),
+        sites={record.row.site_id: record.row for record in draft.sites},
         placements=tuple(placements),
         customers=tuple(record.row for record in draft.customers),
         payers=tuple(_with_seller(draft, record.row) for record in draft.payers),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
+from connectors.base import SourceSpec
 from connectors.book.documents import Calendar, DunningPolicy, Seller, Settings, XeroMapping
 from connectors.book.plans import Charge
 from connectors.book.rows import (
@@ -114,22 +114,13 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceSpec:
-    """How the readings of a site are fetched; `secrets` maps names to environment variables."""
-
-    kind: str
-    config: dict[str, Any]
-    secrets: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Book:
     """A whole book. `version` is a hash of its content, stamped on every statement line."""
 
     version: str
     warnings: tuple[str, ...]
     settings: Settings
-    sites: tuple[SiteRow, ...]
+    sites: Mapping[str, SiteRow]
     placements: tuple[Placement, ...]
     customers: tuple[CustomerRow, ...]
     payers: tuple[PayerRow, ...]
@@ -155,7 +146,7 @@ class Book:
         return tuple(
             sorted(
                 site.site_id
-                for site in self.sites
+                for site in self.sites.values()
                 if (charge.sites is None or site.site_id in charge.sites)
                 and (charge.regions is None or site.region in charge.regions)
             )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import combinations, pairwise
 
+from connectors.base import SourceSpec
 from connectors.book.documents import SourceDocument
 from connectors.book.draft import Draft, Item, Record
 from connectors.book.fleet import (
@@ -20,7 +21,7 @@ from connectors.book.fleet import (
     said,
 )
 from connectors.book.localtime import local_day
-from connectors.book.model import Credit, Plan, ReadingEdit, SourceSpec, Term
+from connectors.book.model import Credit, Plan, ReadingEdit, Term
 from connectors.book.plans import (
     Charge,
     Discount,
