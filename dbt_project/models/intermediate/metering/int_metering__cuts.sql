@@ -9,9 +9,24 @@ with accepted as (
         interval_start,
         interval_end,
         quantity,
-        batch_id
+        batch_id,
+        ingested_at
     from {{ ref('int_metering__validated_intervals') }}
     where verdict = 'accepted'
+
+),
+
+estimates as (
+
+    select
+        site_id,
+        meter_id,
+        metric,
+        billing_timezone,
+        interval_start,
+        interval_end,
+        quantity
+    from {{ ref('int_metering__estimates') }}
 
 ),
 
@@ -45,9 +60,25 @@ intervals as (
         false as is_estimated,
         cast(null as varchar) as billing_timezone,
         batch_id,
+        ingested_at,
         {{ us('interval_start') }} // {{ bucket_us }} as first_bucket,
         ({{ us('interval_end') }} - 1) // {{ bucket_us }} as last_bucket
     from accepted
+    union all
+    select
+        site_id,
+        meter_id,
+        metric,
+        interval_start,
+        interval_end,
+        quantity,
+        true as is_estimated,
+        billing_timezone,
+        cast(null as varchar) as batch_id,
+        cast(null as timestamptz) as ingested_at,
+        {{ us('interval_start') }} // {{ bucket_us }} as first_bucket,
+        ({{ us('interval_end') }} - 1) // {{ bucket_us }} as last_bucket
+    from estimates
 
 ),
 
@@ -64,6 +95,7 @@ in_buckets as (
         is_estimated,
         billing_timezone,
         batch_id,
+        ingested_at,
         first_bucket as bucket
     from intervals
     where first_bucket = last_bucket
@@ -78,6 +110,7 @@ in_buckets as (
         is_estimated,
         billing_timezone,
         batch_id,
+        ingested_at,
         {{ each_number('first_bucket', 'last_bucket') }} as bucket
     from intervals
     where first_bucket < last_bucket
@@ -134,7 +167,8 @@ pieces as (
         greatest(in_buckets.interval_start, spans_in_buckets.span_start) as piece_start,
         least(in_buckets.interval_end, spans_in_buckets.span_end) as piece_end,
         in_buckets.is_estimated,
-        in_buckets.batch_id
+        in_buckets.batch_id,
+        in_buckets.ingested_at
     from in_buckets
     inner join spans_in_buckets
         on
@@ -170,7 +204,8 @@ measured as (
         {{ us('piece_end') }} - {{ us('interval_start') }} as to_us,
         {{ us('interval_end') }} - {{ us('interval_start') }} as whole_us,
         is_estimated,
-        batch_id
+        batch_id,
+        ingested_at
     from pieces
 
 )
@@ -197,5 +232,6 @@ select
         end as decimal(38, 9)
     ) as quantity,
     is_estimated,
-    batch_id
+    batch_id,
+    ingested_at
 from measured

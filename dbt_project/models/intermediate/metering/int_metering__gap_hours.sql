@@ -1,0 +1,116 @@
+-- Rule 5, `like_day`: the local clock hours of the gaps that interpolation leaves.
+{% set hour_us = 3600000000 %}
+with gaps as (
+
+    select
+        site_id,
+        meter_id,
+        machine_id,
+        gap_start,
+        gap_end,
+        billing_timezone
+    from {{ ref('int_metering__gaps') }}
+
+),
+
+interpolated as (
+
+    select
+        site_id,
+        meter_id,
+        interval_start
+    from {{ ref('int_metering__interpolated') }}
+
+),
+
+sites as (
+
+    select
+        site_id,
+        timezone
+    from {{ source('book', 'sites') }}
+    where estimation = 'like_day'
+
+),
+
+zone_spans as (
+
+    select
+        timezone,
+        from_at,
+        to_at,
+        utc_offset_seconds
+    from {{ source('book', 'zone_spans') }}
+
+),
+
+-- Nothing was measured inside a gap, so an hour later than 28 days (29, whatever the clocks did) after its beginning has no model.
+left_over as (
+
+    select
+        gaps.site_id,
+        gaps.meter_id,
+        gaps.machine_id,
+        gaps.billing_timezone,
+        sites.timezone,
+        gaps.gap_start,
+        least(gaps.gap_end, gaps.gap_start + interval 29 day) as gap_end
+    from gaps
+    inner join sites
+        on gaps.site_id = sites.site_id
+    left join interpolated
+        on
+            gaps.site_id = interpolated.site_id
+            and gaps.meter_id = interpolated.meter_id
+            and gaps.gap_start = interpolated.interval_start
+    where interpolated.interval_start is null
+
+),
+
+of_one_offset as (
+
+    select
+        left_over.site_id,
+        left_over.meter_id,
+        left_over.machine_id,
+        left_over.billing_timezone,
+        left_over.timezone,
+        {{ us('greatest(left_over.gap_start, zone_spans.from_at)') }} as from_us,
+        {{ us('least(left_over.gap_end, zone_spans.to_at)') }} as to_us,
+        zone_spans.utc_offset_seconds * 1000000::bigint as offset_us
+    from left_over
+    inner join zone_spans
+        on
+            left_over.timezone = zone_spans.timezone
+            and left_over.gap_start < zone_spans.to_at
+            and left_over.gap_end > zone_spans.from_at
+
+),
+
+-- local_hour counts the hours of the local clock since 1970, so that the same hour n days before is local_hour − 24 n.
+hours as (
+
+    select
+        site_id,
+        meter_id,
+        machine_id,
+        billing_timezone,
+        timezone,
+        from_us,
+        to_us,
+        offset_us,
+        {{ each_number('(from_us + offset_us) // ' ~ hour_us, '(to_us + offset_us - 1) // ' ~ hour_us) }} as local_hour
+    from of_one_offset
+
+)
+
+select
+    site_id,
+    meter_id,
+    machine_id,
+    billing_timezone,
+    timezone,
+    local_hour,
+    make_timestamptz(greatest(from_us, local_hour * {{ hour_us }} - offset_us)) as part_start,
+    make_timestamptz(least(to_us, (local_hour + 1) * {{ hour_us }} - offset_us)) as part_end
+from hours
