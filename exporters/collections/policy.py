@@ -1,4 +1,4 @@
-"""Dunning policies as typed values: what `dunning.yml` of the book says, read from the published marts.
+"""Dunning policies as typed values: what `dunning.yml` of the book says, read from the marts.
 
 Belongs here: the shape of a policy and its stages, and reading them. Deciding what a policy means
 for an invoice today is `plan`; texts of messages are `mail`.

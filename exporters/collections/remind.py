@@ -1,4 +1,4 @@
-"""Send today's reminders: plan, write each message's intent into the ledger, send, write the outcome.
+"""Send today's reminders: plan, write each message's intent down, send it, write the outcome down.
 
 A dry run (the default) shows the plan and touches nothing. With `apply` each message goes through
 three steps: everything that can be refused is tried first (mail server reached, address accepted);
@@ -170,8 +170,8 @@ def _write_outcome(ledger: Ledger, intent: Intent, status: str, receipt: Receipt
 
 @dataclass(frozen=True, kw_only=True)
 class _Attempt:
-    """One attempt to send one mail. `claims` are the (statement number, stage) it fires, `new` those
-    of them that are not in the ledger yet."""
+    """One attempt to send one mail. `claims` are the (statement number, stage) it fires, `new`
+    those of them that are not in the ledger yet."""
 
     kind: str
     subject: str
@@ -314,6 +314,11 @@ class _Sending:
         if self._out_of_order:
             return _Result(status=report.FAILED, problem=self._out_of_order)
         mail = attempt.mail
+        name = self._name_of(attempt)
+        if self._outbox.path_of(name).exists():
+            # The file is there and the ledger does not know (it was restored from a backup).
+            found = str(self._outbox.path_of(name))
+            return self._finish(attempt, self._claim(attempt, name), "ok", found, "found")
         try:
             self._transport.prepare(mail)
         except RefusedAddress as error:
@@ -323,7 +328,6 @@ class _Sending:
             # The next one would wait for the same server: leave them all for the next run.
             self._out_of_order = f"not sent, will be tried again by the next run: {error}"
             return _Result(status=report.FAILED, problem=self._out_of_order)
-        name = self._name_of(attempt)
         try:
             intent_id = self._claim(attempt, name)
         except AlreadyRecorded:
@@ -354,7 +358,7 @@ class _Sending:
             )
         }
         number, name = 1, base
-        while f"mail/{name}" in known or self._outbox.path_of(name).exists():
+        while f"mail/{name}" in known:
             number += 1
             name = f"{base}-{number}"
         return name

@@ -1,4 +1,4 @@
-"""Everything that collections knows before it decides, read from the ledger and the published marts.
+"""Everything that collections knows before it decides, read from the ledger and the marts.
 
 What was issued, seen in Xero, paid, reminded, held, promised and disputed comes from the ledger,
 which is always current; payers, sellers, policies, holidays and settings from the marts, which are
@@ -129,15 +129,11 @@ def read_situation(
 ) -> Situation:
     """All that decides. `settled`: outcome (`ok`, `failed`, `unknown`) by intent_id of attempts
     whose outcome is known to the caller but not written down yet."""
-    intents = [
-        intent
-        for intent in ledger.query(
-            select(tables.intents).where(tables.intents.c.kind == REMINDER_MAIL).order_by("id")
-        )
-    ]
+    table = tables.intents
+    intents = ledger.query(select(table).where(table.c.kind == REMINDER_MAIL).order_by(table.c.id))
     attempts = _attempts(ledger, intents, settled)
     deliveries = ledger.query(select(tables.deliveries).order_by(tables.deliveries.c.id))
-    receivables, credits = _receivables(ledger)
+    receivables, unused_credit = _receivables(ledger)
     return Situation(
         now=now,
         payments_read_at=_payments_read_at(ledger),
@@ -160,7 +156,7 @@ def read_situation(
             for row in ledger.query(select(tables.current_payments))
             if row["status"].upper() in _IN_FLIGHT
         },
-        credits=credits,
+        credits=unused_credit,
         unreachable=_unreachable(book, deliveries, now),
         holidays=book.holidays,
         messages=_last_messages(attempts),
@@ -247,7 +243,7 @@ def _receivables(
         row["statement_number"]: row for row in ledger.query(select(tables.current_documents))
     }
     receivables = []
-    credits: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    unused_credit: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     issued = select(tables.issued_statements).order_by(tables.issued_statements.c.id)
     for row in ledger.query(issued):
         document = documents.get(row["statement_number"], {})
@@ -256,7 +252,7 @@ def _receivables(
         amount_due = document.get("amount_due")
         if kind != INVOICE:
             if document.get("status") == "AUTHORISED" and amount_due:
-                credits[row["payer_id"], currency] += abs(amount_due)
+                unused_credit[row["payer_id"], currency] += abs(amount_due)
             continue
         receivables.append(
             Receivable(
@@ -276,7 +272,7 @@ def _receivables(
                 online_url=document.get("online_url"),
             )
         )
-    return receivables, dict(credits)
+    return receivables, dict(unused_credit)
 
 
 def _payments_read_at(ledger: Reader) -> datetime | None:

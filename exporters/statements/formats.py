@@ -56,7 +56,7 @@ class Formats:
         return str(format_skeleton("yMMMM", first_day(period), locale=self.locale))
 
     def span(self, first: date, last: date) -> str:
-        return f"{self.day(first)} – {self.day(last)}"  # noqa: RUF001 - an en dash is meant
+        return f"{self.day(first)} – {self.day(last)}"
 
     def _decimal(self, value: Decimal, *, least: int, most: int) -> str:
         pattern = "#,##0"
