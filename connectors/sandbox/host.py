@@ -127,7 +127,7 @@ class Host:
         state_dir.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(state_dir / ".lock")
         try:
-            lock.acquire(timeout=10)
+            lock.acquire(timeout=5)
         except filelock.Timeout as taken:
             raise HostError(
                 f"other stand-ins run on {state_dir}; stop them or give another --state"

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -204,8 +205,8 @@ class PrometheusSite:
             for name, value in request.query_params.multi_items():
                 given.setdefault(name, []).append(value)
             if request.method == "POST":
-                for name, field in (await request.form()).multi_items():
-                    given.setdefault(name, []).append(str(field))
+                for name, value in parse_qsl((await request.body()).decode("utf-8", "replace")):
+                    given.setdefault(name, []).append(value)
             try:
                 return JSONResponse({"status": "success", "data": answer(request, given)})
             except QueryError as wrong:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -86,10 +87,10 @@ class RestJsonSite:
     async def _token(self, request: Request) -> Response:
         if self.is_down():
             return _problem(503, "service is down")
-        form = await request.form()
+        form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
         given = _basic(request.headers.get("authorization", "")) or (
-            str(form.get("client_id", "")),
-            str(form.get("client_secret", "")),
+            form.get("client_id", ""),
+            form.get("client_secret", ""),
         )
         if form.get("grant_type") != "client_credentials":
             return JSONResponse({"error": "unsupported_grant_type"}, 400)
