@@ -89,13 +89,14 @@ def compose(message: Message, *, sender: Sender, message_id: str, now: datetime)
     texts = _texts(language)
     template = message.stage.template or message.stage.stage
     words = texts["templates"].get(template) or _texts("en")["templates"][template]
-    firing = message.firing
     filling = {
-        "count": len(firing),
-        "first_number": one_line(firing[0].receivable.statement_number),
+        "count": len(message.invoices),
+        "first_number": one_line(message.invoices[0].receivable.statement_number),
         "name": one_line(message.payer.name),
     }
-    subject = words["subject_one" if len(firing) == 1 else "subject_many"].format_map(filling)
+    subject = words["subject_one" if len(message.invoices) == 1 else "subject_many"].format_map(
+        filling
+    )
     labels = texts["labels"]
     money = _Money(formats=formats, currency=message.currency)
     context = {

@@ -35,6 +35,7 @@ from exporters.collections.plan import (
 )
 from exporters.collections.policy import Policy, read_policies
 from exporters.ledger import tables
+from exporters.statements.formats import formats_for
 
 if TYPE_CHECKING:
     from exporters.ledger import Reader
@@ -113,10 +114,11 @@ def _senders(marts: duckdb.DuckDBPyConnection) -> dict[str, Sender]:
         " order by is_default, seller_id desc"
     ).fetchall():
         town = " ".join(part for part in row[6:8] if part)
+        country = formats_for("en").country(row[8])
         sender = Sender(
             name=row[2],
             email=row[3],
-            lines=tuple(x for x in (row[2], row[4], row[5], town, row[8], row[9]) if x),
+            lines=tuple(x for x in (row[4], row[5], f"{town}, {country}", row[9]) if x),
             bank=banks.get(row[0], {}),
         )
         senders[row[0]] = sender

@@ -55,6 +55,10 @@ class Formats:
         """`2026-10` as October 2026."""
         return str(format_skeleton("yMMMM", first_day(period), locale=self.locale))
 
+    def country(self, code: str) -> str:
+        """The name of a country (ISO 3166-1 alpha-2), the code itself if it has none."""
+        return str(self.locale.territories.get(code, code))
+
     def span(self, first: date, last: date) -> str:
         return f"{self.day(first)} – {self.day(last)}"
 
