@@ -126,7 +126,7 @@ class Marts:
         found = self.table(name)
         if len(found) != 1:
             raise MartsError(
-                f"the mart {name} at {self.path} has {len(found)} rows instead of one: {BUILD_FIRST}"
+                f"the mart {name} at {self.path} has {len(found)} rows, not one: {BUILD_FIRST}"
             )
         return found[0]
 

@@ -48,7 +48,7 @@ def approvers_needed(payer: Row | None) -> int:
 
 def is_blocked(statement: Row) -> bool:
     """Whether a blocking exception stands on the statement; no approval helps against that."""
-    return statement["decision"] == "blocked" or statement["blocking_exceptions"] > 0
+    return bool(statement["decision"] == "blocked" or statement["blocking_exceptions"])
 
 
 def blocked_words(statement: Row) -> str:

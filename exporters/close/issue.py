@@ -128,9 +128,8 @@ class _Ready:
     approvers: int
 
 
-@dataclass(frozen=True)
 class _Refusal(Exception):  # noqa: N818 - an answer, not an error
-    reason: str
+    """Why one statement is not issued."""
 
 
 def issue(
@@ -175,7 +174,7 @@ def issue(
                     with ledger.transaction() as tx:
                         outcome = _freeze(tx, ready, now, code_version)
             except _Refusal as refusal:
-                outcome = _outcome(statement, "refused", reason=refusal.reason)
+                outcome = _outcome(statement, "refused", reason=str(refusal))
             outcomes.append(outcome)
     return IssueReport(period, dry_run, tuple(outcomes), notes)
 
@@ -391,7 +390,6 @@ def _notes(marts: Marts, period: str) -> tuple[str, ...]:
         [period],
     )
     return tuple(
-        f"{row['period']} still has {row['open']} statement{'s' * (row['open'] != 1)} "
-        "that are not issued"
+        f"{row['period']} still has {row['open']} statement{'s' * (row['open'] != 1)} not issued"
         for row in earlier
     )

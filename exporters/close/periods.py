@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -38,7 +38,7 @@ def period_end(period: str, timezones: Iterable[str]) -> datetime:
     everywhere on Earth."""
     year, month = (int(part) for part in period.split("-"))
     following = (year + month // 12, month % 12 + 1)
-    zones = [ZoneInfo(name) for name in timezones] or [LAST_ZONE]
+    zones: list[tzinfo] = [ZoneInfo(name) for name in timezones] or [LAST_ZONE]
     return max(datetime(*following, 1, tzinfo=zone).astimezone(UTC) for zone in zones)
 
 

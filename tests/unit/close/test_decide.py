@@ -1,0 +1,161 @@
+"""Closing a period: what is written, what is approved by itself, and that repeating adds nothing."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from exporters.close import CloseError, approve, decide, issue
+from exporters.ledger import Ledger, tables
+from exporters.marts import MartsError, open_marts
+
+OCTOBER = "2026-10"
+
+
+def facts(ledger: Ledger, table: Any) -> list[dict[str, Any]]:
+    return ledger.query(select(table).order_by(table.c.id))
+
+
+def test_an_automatic_approval_names_the_content_hash(
+    marts: Any, ledger: Ledger, clock: Any
+) -> None:
+    fake = marts.put("acme/2026-10/all")
+    report = decide(marts.path, ledger, OCTOBER, clock=clock)
+    (approval,) = facts(ledger, tables.approvals)
+    assert approval["content_hash"] == fake.content_hash
+    assert approval["automatic"] is True
+    assert approval["reason"] == fake.reason
+    (decision,) = facts(ledger, tables.close_decisions)
+    assert (decision["decision"], str(decision["total"])) == ("auto", "188.13")
+    assert [found.state for found in report.statements] == ["approved"]
+    assert not report.needs_person
+
+
+def test_repeating_a_close_writes_nothing(marts: Any, ledger: Ledger, clock: Any) -> None:
+    marts.put("acme/2026-10/all")
+    marts.put("bolt/2026-10/all", decision="needs_approval", reason="42 % above the median")
+    first = decide(marts.path, ledger, OCTOBER, clock=clock)
+    head = ledger.head()
+    second = decide(marts.path, ledger, OCTOBER, clock=clock)
+    assert ledger.head() == head
+    assert (first.decisions_written, first.approvals_written) == (2, 1)
+    assert (second.decisions_written, second.approvals_written) == (0, 0)
+    assert second.statements == first.statements
+
+
+def test_changed_lines_are_decided_and_approved_anew(
+    marts: Any, ledger: Ledger, clock: Any
+) -> None:
+    marts.put("acme/2026-10/all")
+    decide(marts.path, ledger, OCTOBER, clock=clock)
+    marts.put("acme/2026-10/all", amounts=(("90.00", "10.00"),))
+    report = decide(marts.path, ledger, OCTOBER, clock=clock)
+    assert (report.decisions_written, report.approvals_written) == (1, 1)
+    assert len({row["content_hash"] for row in facts(ledger, tables.approvals)}) == 2
+
+
+def test_a_block_or_a_wait_needs_a_person(marts: Any, ledger: Ledger, clock: Any) -> None:
+    marts.put("acme/2026-10/all", decision="blocked", reason="no tax rule", blocking=1)
+    marts.put("bolt/2026-10/all", decision="needs_approval", reason="42 % above the median")
+    report = decide(marts.path, ledger, OCTOBER, clock=clock)
+    assert report.needs_person
+    assert [found.state for found in report.statements] == ["blocked", "needs_approval"]
+    assert facts(ledger, tables.approvals) == []
+    words = report.describe()
+    assert words[0] == "2026-10: 2 statements: 1 waiting for approval, 1 blocked"
+    assert words[1] == "  acme/2026-10/all: EUR 188.13, blocked: no tax rule"
+    assert "42 % above the median" in words[2]
+
+
+def test_a_blocking_exception_beats_an_automatic_decision(
+    marts: Any, ledger: Ledger, clock: Any
+) -> None:
+    marts.put("acme/2026-10/all", decision="auto", blocking=2)
+    report = decide(marts.path, ledger, OCTOBER, clock=clock)
+    assert [found.state for found in report.statements] == ["blocked"]
+    assert facts(ledger, tables.close_decisions)[0]["decision"] == "blocked"
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(marts: Any, ledger: Ledger, clock: Any) -> None:
+    marts.put("acme/2026-10/all")
+    marts.put("bolt/2026-10/all", decision="needs_approval", reason="why")
+    dry = decide(marts.path, ledger, OCTOBER, clock=clock, dry_run=True)
+    assert ledger.head().facts == 0
+    wet = decide(marts.path, ledger, OCTOBER, clock=clock)
+    assert dry.statements == wet.statements
+
+
+def test_a_running_month_is_a_preview(marts: Any, ledger: Ledger) -> None:
+    marts.put("acme/2026-10/all")
+
+    def before_midnight_in_helsinki() -> datetime:
+        return datetime(2026, 10, 31, 21, 59, 59, tzinfo=UTC)
+
+    def at_midnight_in_helsinki() -> datetime:
+        return datetime(2026, 10, 31, 22, 0, tzinfo=UTC)
+
+    early = decide(marts.path, ledger, OCTOBER, clock=before_midnight_in_helsinki)
+    assert [found.state for found in early.statements] == ["running"]
+    assert not early.needs_person
+    assert facts(ledger, tables.approvals) == []
+    late = decide(marts.path, ledger, OCTOBER, clock=at_midnight_in_helsinki)
+    assert [found.state for found in late.statements] == ["approved"]
+
+
+def test_issued_statements_are_left_alone(marts: Any, ledger: Ledger, clock: Any) -> None:
+    marts.put("acme/2026-10/all")
+    decide(marts.path, ledger, OCTOBER, clock=clock)
+    issue(marts.path, ledger, OCTOBER, clock=clock, code_version="c1")
+    head = ledger.head()
+    marts.put("acme/2026-10/all", salt="re-rated", decision="blocked", blocking=1)
+    report = decide(marts.path, ledger, OCTOBER, clock=clock)
+    assert [found.state for found in report.statements] == ["issued"]
+    assert not report.needs_person
+    assert ledger.head() == head
+
+
+def test_an_approval_by_hand_counts(marts: Any, ledger: Ledger, clock: Any) -> None:
+    marts.put("acme/2026-10/all", decision="needs_approval", reason="why")
+    approve(marts.path, ledger, "acme/2026-10/all", by="anna", reason="checked")
+    report = decide(marts.path, ledger, OCTOBER, clock=clock)
+    assert [found.state for found in report.statements] == ["approved"]
+    assert report.statements[0].approved_by == ("anna",)
+
+
+def test_stale_marts_are_refused(marts: Any, ledger: Ledger, clock: Any) -> None:
+    marts.put("acme/2026-09/all")
+    decide(marts.path, ledger, "2026-09", clock=clock)
+    issue(marts.path, ledger, "2026-09", clock=clock, code_version="c1")
+    marts.put("acme/2026-10/all")
+    with pytest.raises(MartsError, match="acme-0001 of 2026-09 the first.*run m2c build first"):
+        decide(marts.path, ledger, OCTOBER, clock=clock)
+    marts.put("acme/2026-09/all", state="issued")
+    assert decide(marts.path, ledger, OCTOBER, clock=clock).approvals_written == 1
+
+
+def test_the_report_is_json_ready(marts: Any, ledger: Ledger, clock: Any) -> None:
+    marts.put("acme/2026-10/all")
+    with open_marts(marts.path) as opened:
+        report = decide(opened, ledger, OCTOBER, clock=clock)
+    plain = json.loads(json.dumps(report.as_dict()))
+    assert plain["statements"][0]["total"] == "188.13"
+    assert plain["needs_person"] is False
+
+
+@pytest.mark.parametrize("period", ["2026-13", "202610", "2026-1", "october"])
+def test_a_malformed_period_is_wrong_use(
+    marts: Any, ledger: Ledger, clock: Any, period: str
+) -> None:
+    marts.put("acme/2026-10/all")
+    with pytest.raises(CloseError, match="write it like 2026-10"):
+        decide(marts.path, ledger, period, clock=clock)
+
+
+def test_a_month_without_statements_says_so(marts: Any, ledger: Ledger, clock: Any) -> None:
+    marts.put("acme/2026-10/all")
+    report = decide(marts.path, ledger, "2026-09", clock=clock)
+    assert report.describe() == ["2026-09: no statements"]
