@@ -1,17 +1,17 @@
 """What goes wrong at the stand-ins, where and when: a fixed list for a book and a span of days.
 
 Every fault is one the field has shown: data that comes late, twice, cut off or corrected, counters
-that start again at zero, meters that fall silent, sites that are down. The list depends on the
-book's meters and the days served only. Faults of the first month are named by day of the span
-(day 1 = its first day); those that matter after a close are counted from its end. Faults that
-would reach outside the span are left out, so a short span has few or none.
+that start again at zero, meters that fall silent, sites that are down. The list depends only on the
+book's meters and the days served. Faults stand on fixed days of one month, that of the middle of
+the days served; what is put right after the month is counted from its end: some of it in time for a
+close on the fourth, some not. A fault that reaches outside the days served is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from connectors.sandbox.places import Place
@@ -56,34 +56,38 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
+class _Month:
     start: datetime
     end: datetime
+
+    @classmethod
+    def of_span(cls, start: datetime, end: datetime) -> _Month:
+        first = (start + (end - start) / 2).replace(day=1, hour=0, minute=0, second=0)
+        return cls(first, (first + timedelta(days=31)).replace(day=1))
 
     def day(self, number: int, hours: float = 0) -> datetime:
         return self.start + timedelta(days=number - 1, hours=hours)
 
-    def before_end(self, days: int, hours: float = 0) -> datetime:
+    def last(self, days: int, hours: float = 0) -> datetime:
+        """Days before the end: 1 is the midnight at which the last day begins."""
         return self.end - timedelta(days=days) + timedelta(hours=hours)
 
-    def after_end(self, days: int, hours: float = 0) -> datetime:
+    def after(self, days: int, hours: float = 0) -> datetime:
         return self.end + timedelta(days=days, hours=hours)
 
 
 def plan_faults(places: Iterable[Place], *, start: datetime, end: datetime) -> tuple[Fault, ...]:
     """The faults of these sites in [start, end) (UTC midnights), in order of site and time."""
-    span = _Span(start, end)
+    month = _Month.of_span(start, end)
+    of_kind = {
+        "rest_json": _of_rest_json,
+        "prometheus": _of_prometheus,
+        "files": _of_files,
+        "sql": _of_sql,
+    }
     faults: list[Fault] = []
     for place in places:
-        meters = _steady_meters(place, start=start, end=end)
-        if place.kind == "rest_json":
-            faults += _of_rest_json(place, meters, span)
-        elif place.kind == "prometheus":
-            faults += _of_prometheus(place, meters, span)
-        elif place.kind == "files":
-            faults += _of_files(place, meters, span)
-        else:
-            faults += _of_sql(place, meters, span)
+        faults += of_kind[place.kind](place, _steady_meters(place, start=start, end=end), month)
     inside = [fault for fault in faults if start <= fault.from_at and fault.to_at <= end]
     return tuple(sorted(inside, key=lambda fault: (fault.site_id, fault.from_at, fault.kind)))
 
@@ -104,41 +108,39 @@ def _meter(meters: tuple[str, ...], number: int) -> str | None:
     return meters[number % len(meters)] if meters else None
 
 
-def _of_rest_json(place: Place, meters: tuple[str, ...], span: _Span) -> list[Fault]:
+def _of_rest_json(place: Place, meters: tuple[str, ...], month: _Month) -> list[Fault]:
     site = place.site_id
-    faults = [Fault(site, "outage", None, span.day(12, 6), span.day(12, 14))]
+    faults = [Fault(site, "outage", None, month.day(12, 6), month.day(12, 14))]
     if meters:
         faults += [
-            Fault(site, "gap", _meter(meters, 2), span.day(8, 9), span.day(8, 14)),
+            Fault(site, "gap", _meter(meters, 2), month.day(8, 9), month.day(8, 14)),
+            Fault(site, "late", _meter(meters, 1), month.last(3), month.last(2), month.after(2, 6)),
             Fault(
-                site, "restated", _meter(meters, 0), span.day(20, 10), span.day(20, 13),
-                span.day(23, 6),
+                site,
+                "restated",
+                _meter(meters, 0),
+                month.last(2, 10),
+                month.last(2, 13),
+                month.after(2, 6),
             ),
-            Fault(
-                site, "late", _meter(meters, 1), span.before_end(4), span.before_end(3),
-                span.after_end(4, 6),
-            ),
-        ]  # fmt: skip
+        ]
     return faults
 
 
-def _of_prometheus(place: Place, meters: tuple[str, ...], span: _Span) -> list[Fault]:
+def _of_prometheus(place: Place, meters: tuple[str, ...], month: _Month) -> list[Fault]:
     site = place.site_id
     faults = [
         # Nothing was scraped, but the counters went on: the usage is in the one long difference.
-        Fault(site, "lost", None, span.day(22, 1), span.day(22, 5)),
-        Fault(site, "outage", None, span.day(22, 1), span.day(22, 5)),
+        Fault(site, "lost", None, month.day(22, 1), month.day(22, 5)),
+        Fault(site, "outage", None, month.day(22, 1), month.day(22, 5)),
     ]
     if meters:
-        faults.append(
-            Fault(
-                site, "counter_reset", _meter(meters, 0), span.day(16, 3.625), span.day(16, 3.625)
-            )
-        )
+        reset = month.day(16, 3.625)
+        faults.append(Fault(site, "counter_reset", _meter(meters, 0), reset, reset))
     return faults
 
 
-def _of_files(place: Place, meters: tuple[str, ...], span: _Span) -> list[Fault]:
+def _of_files(place: Place, meters: tuple[str, ...], month: _Month) -> list[Fault]:
     site = place.site_id
 
     def local_day(midnight: datetime) -> tuple[datetime, datetime]:
@@ -146,30 +148,39 @@ def _of_files(place: Place, meters: tuple[str, ...], span: _Span) -> list[Fault]
         first = datetime(midnight.year, midnight.month, midnight.day, tzinfo=place.zone)
         following = midnight + timedelta(days=1)
         last = datetime(following.year, following.month, following.day, tzinfo=place.zone)
-        utc = span.start.tzinfo
-        return first.astimezone(utc), last.astimezone(utc)
+        return first.astimezone(UTC), last.astimezone(UTC)
 
     faults = [
-        Fault(site, "cut_off", None, *local_day(span.day(9)), span.day(11, 5)),
-        Fault(site, "sent_twice", None, *local_day(span.day(14)), span.day(15, 9)),
-        Fault(site, "late", None, *local_day(span.day(18)), span.day(21, 4)),
-        Fault(site, "late", None, *local_day(span.before_end(2)), span.after_end(4, 6)),
+        Fault(site, "cut_off", None, *local_day(month.day(9)), month.day(11, 5)),
+        Fault(site, "sent_twice", None, *local_day(month.day(14)), month.day(15, 9)),
+        Fault(site, "late", None, *local_day(month.day(18)), month.day(21, 4)),
+        Fault(site, "late", None, *local_day(month.last(2)), month.after(2, 4)),
     ]
     if meters:
-        faults.append(Fault(site, "gap", _meter(meters, 1), span.day(6, 4), span.day(6, 10)))
+        faults.append(Fault(site, "gap", _meter(meters, 1), month.day(6, 4), month.day(6, 10)))
     return faults
 
 
-def _of_sql(place: Place, meters: tuple[str, ...], span: _Span) -> list[Fault]:
+def _of_sql(place: Place, meters: tuple[str, ...], month: _Month) -> list[Fault]:
     site = place.site_id
-    faults = [Fault(site, "lost", None, span.day(23, 11), span.day(23, 17))]
+    faults = [Fault(site, "lost", None, month.day(23, 11), month.day(23, 17))]
     if meters:
+        spike = month.day(5, 7)
         faults += [
-            Fault(site, "gap", _meter(meters, 1), span.day(11, 2), span.day(11, 6)),
-            Fault(site, "spike", _meter(meters, 0), span.day(5, 7), span.day(5, 7)),
+            Fault(site, "gap", _meter(meters, 1), month.day(11, 2), month.day(11, 6)),
+            Fault(site, "spike", _meter(meters, 0), spike, spike),
             Fault(
-                site, "restated", _meter(meters, 2), span.day(17, 8), span.day(17, 10),
-                span.day(19, 1),
+                site,
+                "restated",
+                _meter(meters, 2),
+                month.day(17, 8),
+                month.day(17, 10),
+                month.day(19, 1),
+            ),
+            # Too late for a close on the fourth: the difference comes as an adjustment.
+            Fault(
+                site, "late", _meter(meters, 3), month.last(1, 6), month.last(1, 12),
+                month.after(5, 1),
             ),
         ]  # fmt: skip
     return faults

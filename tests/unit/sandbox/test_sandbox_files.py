@@ -67,8 +67,8 @@ def test_late_drops(recording: Recording) -> None:
     found = by_name(recording)
     late = found["ET-ADD1_2026-10-18.csv"]
     assert late.arrives_at == datetime(2026, 10, 21, 4, tzinfo=UTC)
-    after_close = found["ET-ADD1_2026-10-30.csv"]
-    assert after_close.arrives_at == datetime(2026, 11, 5, 6, tzinfo=UTC)
+    of_the_end = found["ET-ADD1_2026-10-30.csv"]
+    assert of_the_end.arrives_at == datetime(2026, 11, 3, 4, tzinfo=UTC)
 
 
 def test_the_folder_fills_as_the_clock_moves(recording: Recording, tmp_path: Path) -> None:

@@ -124,20 +124,24 @@ def test_gap(faulty: Mapping[str, Recording], plain: Mapping[str, Recording]) ->
 
 def test_late_readings_come_after_the_month(faulty: Mapping[str, Recording]) -> None:
     oslo = faulty["NO-OSL1"]
-    day = {at(28, hour) for hour in range(24)}
-    assert not day & starts(oslo, "NO-meter-1", at(36, 5))
-    assert day <= starts(oslo, "NO-meter-1", at(36, 6))
-    assert day <= starts(oslo, "NO-meter-0", at(36, 5))
+    day = {at(29, hour) for hour in range(24)}
+    assert not day & starts(oslo, "NO-meter-1", at(34, 5))
+    assert day <= starts(oslo, "NO-meter-1", at(34, 6))
+    assert day <= starts(oslo, "NO-meter-0", at(34, 5))
+    jakarta = faulty["ID-JKT1"]
+    # Not there on the fourth, when the month is closed.
+    assert at(31, 6) not in starts(jakarta, "ID-meter-3", at(35, 12))
+    assert at(31, 6) in starts(jakarta, "ID-meter-3", at(37, 1))
 
 
 def test_restated_readings_change_in_place(
     faulty: Mapping[str, Recording], plain: Mapping[str, Recording]
 ) -> None:
-    before = {r.start: r.value for r in of_meter(faulty["NO-OSL1"], "NO-meter-0", at(23, 5))}
-    after = {r.start: r.value for r in of_meter(faulty["NO-OSL1"], "NO-meter-0", at(23, 6))}
+    before = {r.start: r.value for r in of_meter(faulty["NO-OSL1"], "NO-meter-0", at(34, 5))}
+    after = {r.start: r.value for r in of_meter(faulty["NO-OSL1"], "NO-meter-0", at(34, 6))}
     truth = {r.start: r.value for r in of_meter(plain["NO-OSL1"], "NO-meter-0")}
     changed = {start for start in before if before[start] != after[start]}
-    assert changed == {at(20, 10), at(20, 11), at(20, 12)}
+    assert changed == {at(30, 10), at(30, 11), at(30, 12)}
     assert all(before[start] == truth[start] for start in before)
     assert all(after[start] == truth[start] * Decimal("1.1") for start in changed)
 
@@ -220,3 +224,16 @@ def test_sites_without_steady_meters_have_site_faults_only(book_dir: Path) -> No
     assert faults
     assert all(fault.meter_id is None for fault in faults)
     assert "whole site" in faults[0].describe()
+
+
+def test_faults_stand_on_days_of_the_month_whatever_days_are_served(book_dir: Path) -> None:
+    wider = Options(
+        book_dir=book_dir,
+        state_dir=book_dir,
+        seed=1,
+        start=date(2026, 9, 30),
+        end=date(2026, 11, 2),
+    )
+    served = {f for r in make_recordings(wider).values() for f in r.faults}
+    assert served == {f for r in make(book_dir).values() for f in r.faults}
+    assert len(served) == 17
