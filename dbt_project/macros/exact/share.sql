@@ -4,13 +4,11 @@
 {% macro share_of_money(amount, part, whole, minor_units) -%}
     {%- set top = '(' ~ scaled_integer(amount, 9) ~ ' * cast(' ~ part ~ ' as hugeint))' -%}
     {%- set bottom = '(cast(' ~ whole ~ ' as hugeint) * ' -%}
-    cast(
-        case {{ minor_units }}
-            when 0 then {{ unscaled_decimal(divide_nearest(top, bottom ~ '1000000000)'), 0) }}
-            when 1 then {{ unscaled_decimal(divide_nearest(top, bottom ~ '100000000)'), 1) }}
-            else {{ unscaled_decimal(divide_nearest(top, bottom ~ '10000000)'), 2) }}
-        end as decimal(18, 2)
-    )
+    case {{ minor_units }}
+        when 0 then cast({{ unscaled_decimal(divide_nearest(top, bottom ~ '1000000000)'), 0) }} as decimal(18, 2))
+        when 1 then cast({{ unscaled_decimal(divide_nearest(top, bottom ~ '100000000)'), 1) }} as decimal(18, 2))
+        else cast({{ unscaled_decimal(divide_nearest(top, bottom ~ '10000000)'), 2) }} as decimal(18, 2))
+    end
 {%- endmacro %}
 
 {#-
@@ -32,4 +30,16 @@
 {#- A decimal of n decimals with up to 38 digits as a whole number of its last decimals: HUGEINT. Through its digits, where a product would overflow. -#}
 {% macro digits_integer(x, n) -%}
     cast(replace(cast(cast({{ x }} as decimal(38, {{ n }})) as varchar), '.', '') as hugeint)
+{%- endmacro %}
+
+{#-
+  x rounded once, half away from zero, to a currency's minor unit (0 to 2 decimals, a column): DECIMAL(18, 2). Each branch is cast for itself: a CASE over
+  DECIMAL(38, 0) and DECIMAL(38, 2) is DECIMAL(38, 0) in DuckDB.
+-#}
+{% macro to_minor_unit(x, minor_units) -%}
+    case {{ minor_units }}
+        when 0 then cast(round({{ x }}, 0) as decimal(18, 2))
+        when 1 then cast(round({{ x }}, 1) as decimal(18, 2))
+        else cast(round({{ x }}, 2) as decimal(18, 2))
+    end
 {%- endmacro %}

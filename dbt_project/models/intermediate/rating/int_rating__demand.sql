@@ -67,7 +67,7 @@ select
     cast({{ round_half_away('peaks.peak_kw', 6) }} as decimal(18, 6)) as quantity,
     'kW' as unit,
     cast(charges.rate as decimal(38, 9)) as unit_price,
-    {{ round_money(exact_product('peaks.peak_kw', 9, 'charges.rate', 9), 'charges.plan_minor_units') }} as amount,
+    {{ to_minor_unit(exact_product('peaks.peak_kw', 9, 'charges.rate', 9), 'charges.plan_minor_units') }} as amount,
     cast(0 as decimal(18, 6)) as estimated_quantity,
     cast(null as varchar) as problem,
     cast(null as bigint) as problem_count,

@@ -86,7 +86,7 @@ uncapped as (
         base_amounts.site_id,
         charges.contract_id || '/' || charges.period || '/' || charges.term_no || '/' || charges.charge_code || '/'
         || coalesce(base_amounts.site_id, '-') || '/-' as line_key,
-        {{ round_money(
+        {{ to_minor_unit(
             exact_product('base_amounts.base_amount', 2, exact_product('charges.percent', 4, '0.01', 2), 6), 'charges.plan_minor_units'
         ) }} as discount
     from charges
@@ -110,7 +110,7 @@ running as (
         charge_model,
         site_id,
         discount,
-        {{ round_money('max_amount', 'plan_minor_units') }} as max_amount,
+        {{ to_minor_unit('max_amount', 'plan_minor_units') }} as max_amount,
         sum(discount) over (
             partition by contract_id, period, plan_id, charge_code
             order by line_key

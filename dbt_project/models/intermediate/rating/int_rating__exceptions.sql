@@ -1,20 +1,242 @@
-with nothing_yet as (
+with charge_lines as (
 
     select
-        cast(null as varchar) as kind,
-        cast(null as varchar) as severity,
-        cast(null as varchar) as period,
-        cast(null as varchar) as site_id,
-        cast(null as varchar) as meter_id,
-        cast(null as varchar) as machine_id,
-        cast(null as varchar) as contract_id,
-        cast(null as varchar) as event_id,
+        period,
+        statement_id,
+        payer_id,
+        contract_id,
+        charge_code,
+        site_id,
+        event_id,
+        amount,
+        tax_code,
+        line_key,
+        problem,
+        problem_count,
+        problem_detail
+    from {{ ref('int_billing__charge_lines') }}
+
+),
+
+credit_lines as (
+
+    select
+        period,
+        statement_id,
+        payer_id,
+        contract_id,
+        charge_code,
+        site_id,
+        event_id,
+        amount,
+        tax_code,
+        line_key,
+        problem,
+        problem_count,
+        problem_detail
+    from {{ ref('int_billing__credit_lines') }}
+
+),
+
+events as (
+
+    select
+        event_id,
+        site_id,
+        machine_id,
+        contract_id,
+        period,
+        service_code,
+        occurred_at,
+        occurred_on,
+        fate
+    from {{ ref('int_rating__events') }}
+
+),
+
+issued_statements as (
+
+    select statement_id
+    from {{ source('ledger', 'issued_statements') }}
+
+),
+
+lines as (
+
+    select
+        period,
+        statement_id,
+        payer_id,
+        contract_id,
+        charge_code,
+        site_id,
+        event_id,
+        amount,
+        tax_code,
+        line_key,
+        problem,
+        problem_count,
+        problem_detail
+    from charge_lines
+    union all
+    select
+        period,
+        statement_id,
+        payer_id,
+        contract_id,
+        charge_code,
+        site_id,
+        event_id,
+        amount,
+        tax_code,
+        line_key,
+        problem,
+        problem_count,
+        problem_detail
+    from credit_lines
+
+),
+
+-- A statement that went out is not held back any more.
+waiting_lines as (
+
+    select
+        lines.period,
+        lines.statement_id,
+        lines.payer_id,
+        lines.contract_id,
+        lines.charge_code,
+        lines.site_id,
+        lines.event_id,
+        lines.amount,
+        lines.tax_code,
+        lines.line_key,
+        lines.problem,
+        lines.problem_count,
+        lines.problem_detail
+    from lines
+    left join issued_statements
+        on lines.statement_id = issued_statements.statement_id
+    where issued_statements.statement_id is null
+
+),
+
+line_problems as (
+
+    select
+        waiting_lines.problem as kind,
+        waiting_lines.period,
+        waiting_lines.site_id,
+        events.machine_id,
+        waiting_lines.contract_id,
+        waiting_lines.event_id,
+        waiting_lines.payer_id,
+        waiting_lines.statement_id,
+        events.occurred_on as day,
+        waiting_lines.problem_count as occurrences,
+        case waiting_lines.problem when 'missing_index_price' then cast(waiting_lines.problem_count as decimal(38, 9)) end as quantity,
+        waiting_lines.problem_detail || coalesce('; no line ' || waiting_lines.line_key, '') || '.' as detail
+    from waiting_lines
+    left join events
+        on waiting_lines.event_id = events.event_id
+    where waiting_lines.problem is not null
+
+),
+
+untaxed_lines as (
+
+    select
+        'no_tax_rule' as kind,
+        waiting_lines.period,
+        waiting_lines.site_id,
+        events.machine_id,
+        waiting_lines.contract_id,
+        waiting_lines.event_id,
+        waiting_lines.payer_id,
+        waiting_lines.statement_id,
+        events.occurred_on as day,
+        cast(1 as bigint) as occurrences,
+        cast(null as decimal(38, 9)) as quantity,
+        'No tax rule matches line ' || waiting_lines.line_key || '.' as detail
+    from waiting_lines
+    left join events
+        on waiting_lines.event_id = events.event_id
+    where waiting_lines.amount is not null and waiting_lines.tax_code is null
+
+),
+
+unbilled_events as (
+
+    select
+        case fate when 'disputed' then 'disputed_event' else 'unassigned_event' end as kind,
+        coalesce(period, strftime(occurred_on, '%Y-%m')) as period,
+        site_id,
+        machine_id,
+        contract_id,
+        event_id,
         cast(null as varchar) as payer_id,
         cast(null as varchar) as statement_id,
-        cast(null as date) as day,
-        cast(null as bigint) as occurrences,
+        occurred_on as day,
+        cast(1 as bigint) as occurrences,
         cast(null as decimal(38, 9)) as quantity,
-        cast(null as varchar) as detail
+        case fate
+            when 'disputed' then 'Event ' || event_id || ' (' || service_code || ', ' || occurred_on || ') is disputed and billed nowhere.'
+            else 'Event ' || event_id || ' (' || service_code || ', ' || occurred_on || ') belongs to no contract with a term at that time.'
+        end as detail
+    from events
+    where fate in ('disputed', 'unassigned')
+
+),
+
+all_kinds as (
+
+    select
+        kind,
+        'blocking' as severity,
+        period,
+        site_id,
+        machine_id,
+        contract_id,
+        event_id,
+        payer_id,
+        statement_id,
+        day,
+        occurrences,
+        quantity,
+        detail
+    from line_problems
+    union all
+    select
+        kind,
+        'blocking' as severity,
+        period,
+        site_id,
+        machine_id,
+        contract_id,
+        event_id,
+        payer_id,
+        statement_id,
+        day,
+        occurrences,
+        quantity,
+        detail
+    from untaxed_lines
+    union all
+    select
+        kind,
+        'warning' as severity,
+        period,
+        site_id,
+        machine_id,
+        contract_id,
+        event_id,
+        payer_id,
+        statement_id,
+        day,
+        occurrences,
+        quantity,
+        detail
+    from unbilled_events
 
 )
 
@@ -23,7 +245,7 @@ select
     severity,
     period,
     site_id,
-    meter_id,
+    cast(null as varchar) as meter_id,
     machine_id,
     contract_id,
     event_id,
@@ -31,7 +253,6 @@ select
     statement_id,
     day,
     occurrences,
-    quantity,
+    cast(quantity as decimal(38, 9)) as quantity,
     detail
-from nothing_yet
-where false
+from all_kinds

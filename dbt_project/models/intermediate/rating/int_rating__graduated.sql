@@ -255,7 +255,7 @@ select
     cast({{ round_half_away('quantities.quantity', 6) }} as decimal(18, 6)) as quantity,
     tiers.unit,
     cast(tiers.rate as decimal(38, 9)) as unit_price,
-    {{ round_money(exact_product('quantities.quantity', 12, 'tiers.rate', 9), 'tiers.plan_minor_units') }} as amount,
+    {{ to_minor_unit(exact_product('quantities.quantity', 12, 'tiers.rate', 9), 'tiers.plan_minor_units') }} as amount,
     cast(
         {{ share_of_quantity('quantities.quantity', 'site_usage.estimated_usage', 'site_usage.usage') }} as decimal(18, 6)
     ) as estimated_quantity,

@@ -212,7 +212,7 @@ select
     end as unit_price,
     case
         when thousandfold.hours_without_price + thousandfold.hours_without_rate = 0
-            then {{ round_money(exact_product('thousandfold.thousandfold_amount', 22, '0.001', 3), 'charges.plan_minor_units') }}
+            then {{ to_minor_unit(exact_product('thousandfold.thousandfold_amount', 22, '0.001', 3), 'charges.plan_minor_units') }}
     end as amount,
     cast({{ round_half_away('site_usage.estimated_usage', 6) }} as decimal(18, 6)) as estimated_quantity,
     case

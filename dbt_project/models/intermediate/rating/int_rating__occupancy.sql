@@ -77,7 +77,7 @@ stays as (
 
 ),
 
-overlaps as (
+held as (
 
     select
         segments.contract_id,
@@ -106,6 +106,6 @@ select
     site_id,
     machine_id,
     cast(sum({{ us('ends_at') }} - {{ us('starts_at') }}) as bigint) as occupied_us
-from overlaps
+from held
 where starts_at < ends_at
 group by contract_id, term_no, period, site_id, machine_id

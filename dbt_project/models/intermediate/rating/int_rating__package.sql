@@ -80,7 +80,7 @@ select
     cast(packages as decimal(18, 6)) as quantity,
     'package' as unit,
     cast(price as decimal(38, 9)) as unit_price,
-    {{ round_money(exact_product('packages', 0, 'price', 9), 'plan_minor_units') }} as amount,
+    {{ to_minor_unit(exact_product('packages', 0, 'price', 9), 'plan_minor_units') }} as amount,
     cast(0 as decimal(18, 6)) as estimated_quantity,
     cast(null as varchar) as problem,
     cast(null as bigint) as problem_count,

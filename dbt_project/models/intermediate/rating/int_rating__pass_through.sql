@@ -106,7 +106,7 @@ select
     cast(quantity as decimal(18, 6)) as quantity,
     unit,
     {{ round_half_away('unit_price', 9) }} as unit_price,
-    {{ round_money('exact_amount', 'plan_minor_units') }} as amount,
+    {{ to_minor_unit('exact_amount', 'plan_minor_units') }} as amount,
     cast(0 as decimal(18, 6)) as estimated_quantity,
     case when exact_amount is null then 'missing_fx_rate' end as problem,
     case when exact_amount is null then cast(1 as bigint) end as problem_count,
@@ -130,9 +130,9 @@ select
     cast(1 as decimal(18, 6)) as quantity,
     'flat' as unit,
     case
-        when events_without_rate = 0 then cast({{ round_money('exact_amount', 'plan_minor_units') }} as decimal(38, 9))
+        when events_without_rate = 0 then cast({{ to_minor_unit('exact_amount', 'plan_minor_units') }} as decimal(38, 9))
     end as unit_price,
-    case when events_without_rate = 0 then {{ round_money('exact_amount', 'plan_minor_units') }} end as amount,
+    case when events_without_rate = 0 then {{ to_minor_unit('exact_amount', 'plan_minor_units') }} end as amount,
     cast(0 as decimal(18, 6)) as estimated_quantity,
     case when events_without_rate > 0 then 'missing_fx_rate' end as problem,
     case when events_without_rate > 0 then events_without_rate end as problem_count,

@@ -41,7 +41,7 @@ select
     cast({{ round_half_away('site_usage.usage', 6) }} as decimal(18, 6)) as quantity,
     charges.unit,
     cast(charges.rate as decimal(38, 9)) as unit_price,
-    {{ round_money(exact_product('site_usage.usage', 12, 'charges.rate', 9), 'charges.plan_minor_units') }} as amount,
+    {{ to_minor_unit(exact_product('site_usage.usage', 12, 'charges.rate', 9), 'charges.plan_minor_units') }} as amount,
     cast({{ round_half_away('site_usage.estimated_usage', 6) }} as decimal(18, 6)) as estimated_quantity,
     cast(null as varchar) as problem,
     cast(null as bigint) as problem_count,

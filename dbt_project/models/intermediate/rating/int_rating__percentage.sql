@@ -71,7 +71,7 @@ amounts as (
         charges.charge_code,
         charges.charge_model,
         base_amounts.site_id,
-        {{ round_money(
+        {{ to_minor_unit(
             exact_product('base_amounts.base_amount', 2, exact_product('charges.percent', 4, '0.01', 2), 6), 'charges.plan_minor_units'
         ) }} as amount
     from charges

@@ -310,7 +310,7 @@ select
     cast({{ round_half_away('usage', 6) }} as decimal(18, 6)) as quantity,
     unit,
     cast(rate as decimal(38, 9)) as unit_price,
-    {{ round_money(exact_product('usage', 12, 'rate', 9), 'plan_minor_units') }} as amount,
+    {{ to_minor_unit(exact_product('usage', 12, 'rate', 9), 'plan_minor_units') }} as amount,
     cast({{ round_half_away('estimated_usage', 6) }} as decimal(18, 6)) as estimated_quantity,
     cast(null as varchar) as problem,
     cast(null as bigint) as problem_count,

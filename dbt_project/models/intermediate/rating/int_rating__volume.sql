@@ -60,7 +60,7 @@ select
     cast({{ round_half_away('scoped_usage.usage', 6) }} as decimal(18, 6)) as quantity,
     tiers.unit,
     cast(tiers.rate as decimal(38, 9)) as unit_price,
-    {{ round_money(exact_product('scoped_usage.usage', 12, 'tiers.rate', 9), 'tiers.plan_minor_units') }} as amount,
+    {{ to_minor_unit(exact_product('scoped_usage.usage', 12, 'tiers.rate', 9), 'tiers.plan_minor_units') }} as amount,
     cast({{ round_half_away('scoped_usage.estimated_usage', 6) }} as decimal(18, 6)) as estimated_quantity,
     cast(null as varchar) as problem,
     cast(null as bigint) as problem_count,

@@ -1,0 +1,25 @@
+{#- Numbers as people read them in a sentence. -#}
+
+{#- A decimal of n decimals with thousands separators and without trailing zeros: 1204.500000 → 1,204.5. -#}
+{% macro number_in_words(x) -%}
+    case when {{ x }} < 0 then '-' else '' end
+    || regexp_replace(
+        format('{:,}', cast(split_part(cast(abs({{ x }}) as varchar), '.', 1) as hugeint)) || '.' || split_part(cast(abs({{ x }}) as varchar), '.', 2),
+        '\.?0*$', ''
+    )
+{%- endmacro %}
+
+{#- An amount or a price with its currency, at least the decimals of the currency's minor unit: EUR 1,204.50, EUR 0.0825, JPY 5,441. -#}
+{% macro money_in_words(x, currency, minor_units) -%}
+    {{ currency }} || ' ' || case when {{ x }} < 0 then '-' else '' end
+    || format('{:,}', cast(split_part(cast(abs({{ x }}) as varchar), '.', 1) as hugeint))
+    || regexp_replace(
+        regexp_replace('.' || split_part(cast(abs({{ x }}) as varchar), '.', 2), case {{ minor_units }} when 0 then '\.?0*$' when 1 then '^(\.\d\d*?)0*$' else '^(\.\d\d\d*?)0*$' end, '\1'),
+        '^\.?$', ''
+    )
+{%- endmacro %}
+
+{#- A period as a month of the year: 2026-10 → October 2026. -#}
+{% macro month_in_words(period) -%}
+    strftime(cast({{ period }} || '-01' as date), '%B %Y')
+{%- endmacro %}
