@@ -45,7 +45,7 @@ check: setup ## Lint, types, import rules, SQL style, and whether dbt can parse 
 	M2C_DATA_DIR=$(CURDIR)/dbt_project/target $(BIN)/m2c-dbt --quiet parse --project-dir dbt_project --profiles-dir dbt_project --target-path target --log-path target
 
 bench: setup ## Measure (SCALE=small finishes in a minute).
-	$(BIN)/python -m tests.bench --scale $(SCALE)
+	$(BIN)/python tests/bench --scale $(SCALE)
 
 docs: setup ## Write the data dictionary to data/docs/ (after a build).
 	$(BIN)/m2c docs

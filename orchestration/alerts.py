@@ -10,10 +10,12 @@ import os
 from collections.abc import Mapping
 from datetime import datetime
 from email.message import EmailMessage
+from email.policy import SMTP
 
 import dagster as dg
 
-from exporters.collections.mail import deliver
+from exporters.collections.mail import Mail
+from exporters.collections.transport import Outbox, SmtpServer, Transport
 from orchestration.settings import DataDir, clock_from_env
 
 _SENDER = "meter-to-cash@localhost"
@@ -47,8 +49,22 @@ def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
         at=clock_from_env()(),
         env=os.environ,
     )
-    deliver(
-        message,
-        outbox_dir=DataDir.from_env().outbox,
-        smtp_url=os.environ.get("M2C_SMTP_URL") if os.environ.get("M2C_ALERT_TO") else None,
+    send(message, data_dir=DataDir.from_env(), env=os.environ)
+
+
+def send(message: EmailMessage, *, data_dir: DataDir, env: Mapping[str, str]) -> str:
+    """Hand the alert over; where it went. A mail server is used only if somebody is named."""
+    url = env.get("M2C_SMTP_URL") if env.get("M2C_ALERT_TO") else None
+    transport: Transport = SmtpServer(url) if url else Outbox(data_dir.outbox)
+    mail = Mail(
+        message_id=message["Message-ID"],
+        sender=message["From"],
+        recipients=tuple(address.strip() for address in message["To"].split(",")),
+        subject=message["Subject"],
+        content=message.as_bytes(policy=SMTP),
     )
+    try:
+        transport.prepare(mail)
+        return transport.send(mail, attempt=message["Message-ID"].strip("<>")).location
+    finally:
+        transport.close()

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property, update_wrapper
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from typing import Any
 import click
 
 from connectors.book import BookError, load_book, render_words
-from connectors.errors import SiteUnavailableError
-from exporters.close import Approval, CloseError, approve
+from connectors.errors import ConnectorError
+from exporters.close import ApprovalReport, CloseError, approve
 from exporters.ledger import LedgerError, actions
-from exporters.ledger.story import story_of
+from exporters.ledger.actions import ActionReport
+from exporters.ledger.story import story as tell_story
 from exporters.marts import MartsError, open_marts
 from orchestration import queries
 from orchestration.locks import LockBusyError, hold
@@ -125,7 +127,7 @@ def cli(context: click.Context, data_dir: Path) -> None:
 @click.option("--from", "first", type=DAY, required=True, help="First UTC day to read.")
 @click.option("--to", "last", type=DAY, required=True, help="Last UTC day to read, inclusive.")
 @click.option("--site", "sites", multiple=True, help="Only this site; may be given again.")
-def land(app: App, first: Any, last: Any, sites: tuple[str, ...]) -> int:
+def land(app: App, first: date, last: date, sites: tuple[str, ...]) -> int:
     """Read sites into the landing zone. A site that fails does not stop the others."""
     if last < first:
         raise click.BadParameter(f"--to {last} lies before --from {first}")
@@ -158,7 +160,7 @@ def land(app: App, first: Any, last: Any, sites: tuple[str, ...]) -> int:
     return NEEDS_PERSON if any("problem" in result for result in results.values()) else DONE
 
 
-def land_sites(app: App, sites: list[str], *, first: Any, last: Any) -> dict[str, Report]:
+def land_sites(app: App, sites: list[str], *, first: date, last: date) -> dict[str, Report]:
     """One run a site; a site that cannot be read gets a `problem` in words."""
     from orchestration.defs.jobs import landing_range_tags
     from orchestration.instance import extend_partitions_to
@@ -173,7 +175,7 @@ def land_sites(app: App, sites: list[str], *, first: Any, last: Any) -> dict[str
                     "land",
                     tags=landing_range_tags(site_id=site, first=str(first), last=str(last)),
                 )
-        except SiteUnavailableError as error:
+        except ConnectorError as error:
             results[site] = {"problem": str(error)}
             app.terminal.note(str(error))
         else:
@@ -310,7 +312,7 @@ def approve_statement(app: App, statement: str, by: str, reason: str) -> int:
     return DONE
 
 
-def record_approval(app: App, statement: str, *, by: str, reason: str) -> Approval:
+def record_approval(app: App, statement: str, *, by: str, reason: str) -> ApprovalReport:
     with (
         hold(app.data_dir.locks, "warehouse", purpose="approving", on_wait=app.terminal.note),
         open_ledger(app.data_dir, acting_as=by) as ledger,
@@ -427,28 +429,37 @@ def _with_reason(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--by", required=True, help="Who says so.")(function)
 
 
-def _act(
-    app: App, action: Callable[..., Any], *args: Any, by: str, reason: str, **more: Any
-) -> int:
+def _act(app: App, action: Callable[..., ActionReport], **what: Any) -> int:
     with (
         hold(app.data_dir.locks, "warehouse", purpose=app.command, on_wait=app.terminal.note),
-        open_ledger(app.data_dir, acting_as=by) as ledger,
+        open_ledger(app.data_dir, acting_as=what["by"]) as ledger,
     ):
-        fact = action(ledger, *args, by=by, reason=reason, **more)
+        report = action(ledger, **what)
     refresh_marts(app)
-    if app.terminal.as_json:
-        app.terminal.json(fact.as_dict())
-    else:
-        app.terminal.lines(fact.describe())
-    return DONE
+    return app.answer(
+        {**report.as_dict(), "words": report.describe(), "needs_person": report.needs_person}
+    )
+
+
+def _known(app: App, mart: str, column: str) -> set[str]:
+    with open_marts(app.data_dir.marts) as marts:
+        return {row[column] for row in marts.table(mart)}
 
 
 @command(exception, "ack")
 @click.argument("exception_id")
 @_with_reason
 def exception_ack(app: App, exception_id: str, by: str, reason: str) -> int:
-    """Say that an exception was seen."""
-    return _act(app, actions.settle_exception, exception_id, action="ack", by=by, reason=reason)
+    """Say that an exception was seen; one that blocks goes on blocking."""
+    known = _known(app, "billing_exceptions", "exception_id")
+    return _act(
+        app,
+        actions.acknowledge_exception,
+        exception_id=exception_id,
+        by=by,
+        reason=reason,
+        known=known,
+    )
 
 
 @command(exception, "resolve")
@@ -456,61 +467,69 @@ def exception_ack(app: App, exception_id: str, by: str, reason: str) -> int:
 @_with_reason
 def exception_resolve(app: App, exception_id: str, by: str, reason: str) -> int:
     """Say that an exception is dealt with."""
-    return _act(app, actions.settle_exception, exception_id, action="resolve", by=by, reason=reason)
-
-
-@command(cli)
-@click.argument("subject")
-@click.option("--statement", "is_statement", is_flag=True, help="SUBJECT is a statement number.")
-@click.option("--release", is_flag=True, help="Lift the hold.")
-@_with_reason
-def hold_reminders(
-    app: App, subject: str, is_statement: bool, release: bool, by: str, reason: str
-) -> int:
-    """Hold back reminders of a payer or a statement, or lift the hold."""
+    known = _known(app, "billing_exceptions", "exception_id")
     return _act(
-        app,
-        actions.hold,
-        subject,
-        scope="statement" if is_statement else "payer",
-        active=not release,
-        by=by,
-        reason=reason,
+        app, actions.resolve_exception, exception_id=exception_id, by=by, reason=reason, known=known
     )
 
 
-hold_reminders.name = "hold"
+@command(cli, "hold")
+@click.argument("subject")
+@click.option("--statement", "is_statement", is_flag=True, help="SUBJECT is a statement.")
+@click.option("--release", "is_release", is_flag=True, help="Lift the hold.")
+@_with_reason
+def hold_reminders(
+    app: App, subject: str, is_statement: bool, is_release: bool, by: str, reason: str
+) -> int:
+    """Hold back the reminders of a payer or a statement, or lift the hold."""
+    return _act(
+        app,
+        actions.release if is_release else actions.hold,
+        scope="statement" if is_statement else "payer",
+        subject=subject,
+        by=by,
+        reason=reason,
+        known_payers=_known(app, "payers", "payer_id"),
+    )
 
 
 @command(cli)
 @click.argument("payer")
 @click.argument("until", type=DAY)
 @_with_reason
-def promise(app: App, payer: str, until: Any, by: str, reason: str) -> int:
+def promise(app: App, payer: str, until: date, by: str, reason: str) -> int:
     """Record that a payer promised to pay by a date; reminders wait until it has passed."""
-    return _act(app, actions.promise, payer, until_date=until, by=by, reason=reason)
+    return _act(
+        app,
+        actions.promise,
+        payer_id=payer,
+        until=until,
+        by=by,
+        reason=reason,
+        today=clock_from_env()().date(),
+        known_payers=_known(app, "payers", "payer_id"),
+    )
 
 
 @cli.group()
 def dispute() -> None:
-    """Open or resolve a dispute of a line, an event or a statement."""
+    """Open or resolve a dispute of an issued statement."""
 
 
 @command(dispute, "open")
-@click.argument("subject")
+@click.argument("statement")
 @_with_reason
-def dispute_open(app: App, subject: str, by: str, reason: str) -> int:
-    """Open a dispute; reminders of what it concerns wait."""
-    return _act(app, actions.dispute, subject, state="open", by=by, reason=reason)
+def dispute_open(app: App, statement: str, by: str, reason: str) -> int:
+    """Open a dispute; reminders of the statement wait."""
+    return _act(app, actions.open_dispute, subject=statement, by=by, reason=reason)
 
 
 @command(dispute, "resolve")
-@click.argument("subject")
-@click.option("--outcome", type=click.Choice(["upheld", "rejected"]), required=True)
+@click.argument("statement")
 @_with_reason
-def dispute_resolve(app: App, subject: str, outcome: str, by: str, reason: str) -> int:
-    """Resolve a dispute: the customer was right (upheld) or was not (rejected)."""
-    return _act(app, actions.dispute, subject, state=outcome, by=by, reason=reason)
+def dispute_resolve(app: App, statement: str, by: str, reason: str) -> int:
+    """End a dispute."""
+    return _act(app, actions.resolve_dispute, subject=statement, by=by, reason=reason)
 
 
 # --- answers
@@ -522,7 +541,7 @@ def dispute_resolve(app: App, subject: str, outcome: str, by: str, reason: str) 
 def story(app: App, statement: str) -> int:
     """Everything that happened to a statement, in order."""
     with open_ledger(app.data_dir, acting_as="story") as ledger:
-        told = story_of(ledger, statement)
+        told = tell_story(ledger, statement)
     if app.terminal.as_json:
         app.terminal.json(told.as_dict())
     else:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from exporters.collections import is_loopback
 from orchestration.settings import SettingsError, is_rehearsal
 
 _TARGETS = ("M2C_XERO_API_URL", "M2C_XERO_IDENTITY_URL", "M2C_SMTP_URL")
@@ -24,18 +24,9 @@ def refuse_outside_loopback(env: Mapping[str, str]) -> None:
         url = env.get(name)
         if not url and name in _OPTIONAL:
             continue
-        host = urlsplit(url or "").hostname or "the real one"
-        if not _is_loopback(host):
+        if not url or not is_loopback(url):
+            host = urlsplit(url or "").hostname or "the real one"
             raise SettingsError(
                 f"M2C_NOW is set, so this is a rehearsal, but {name} points at {host}. "
                 "Unset M2C_NOW, or point it at a server on loopback."
             )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -21,7 +21,7 @@ _MINUTE_LIMIT = 1000  # the real 60 a minute would make a demo wait
 
 @dataclass(frozen=True)
 class Span:
-    """The days the sites have readings of, `[first, end)`, and what their clock says at the start."""
+    """The days the sites have readings of, `[first, end)`, and what their clock says first."""
 
     first: date
     end: date
@@ -40,7 +40,7 @@ class Sandboxes:
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._data_dir = data_dir
-        self._clock = clock or (lambda: clock_from_env()())
+        self._clock = clock or _environment_clock
         self._span = span
         self._stack = ExitStack()
         self.sites: Sandbox | None = None
@@ -92,6 +92,11 @@ class Sandboxes:
     def shape_organisation(self) -> None:
         """Give the local Xero the accounts, tax rates and tracking that the book asks for."""
         self.xero.admin.seed(seed_from_book(self._data_dir.compiled_book))
+
+
+def _environment_clock() -> datetime:
+    """The clock as the environment says at this moment: a demo moves it while Xero runs."""
+    return clock_from_env()()
 
 
 def _free(port: int) -> int:

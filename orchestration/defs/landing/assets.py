@@ -6,10 +6,10 @@ import os
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from connectors.base import Window
-from connectors.errors import SiteUnavailableError
 
+from connectors.base import Window
 from connectors.book import BookError, load_book
+from connectors.errors import SourceUnavailable
 from connectors.landing import land_site
 from orchestration.dbt import OWNERS
 from orchestration.instance import FROM_TERMINAL_TAG
@@ -73,7 +73,7 @@ def landing_asset(data_dir: DataDir) -> dg.AssetsDefinition:
                 env=os.environ,
                 clock=data_dir.clock(),
             )
-        except SiteUnavailableError as error:
+        except SourceUnavailable as error:
             if FROM_TERMINAL_TAG in context.run.tags:
                 raise  # a person is watching and can run it again
             raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_RETRY_SECONDS) from error

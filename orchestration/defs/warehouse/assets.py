@@ -8,8 +8,8 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
-from exporters.marts import open_marts
 
+from exporters.marts import Marts, open_marts
 from orchestration import warehouse as inputs
 from orchestration.dbt import OWNERS, Translator, parsed_project
 from orchestration.locks import hold
@@ -179,28 +179,31 @@ _NOT_ADDING_UP = """
 """
 
 
-def _check(marts: Any, name: str, failing_rows: str) -> dg.AssetCheckResult:
-    rows = marts.execute(failing_rows).fetchall()
+def _check(marts: Marts, name: str, failing_rows: str) -> dg.AssetCheckResult:
+    rows = marts.rows(failing_rows)
     return dg.AssetCheckResult(
         passed=not rows, check_name=name, metadata={"failing": [str(row) for row in rows[:20]]}
     )
 
 
-def _row_counts(marts: Any) -> str:
-    names = [row[0] for row in marts.execute("select table_name from duckdb_tables()").fetchall()]
+def _row_counts(marts: Marts) -> str:
+    names = [row["table_name"] for row in marts.rows("select table_name from duckdb_tables()")]
     counts = [
-        (name, marts.execute(f'select count(*) from "{name}"').fetchone()[0])
+        (name, marts.rows(f'select count(*) as rows from "{name}"')[0]["rows"])
         for name in sorted(names)
     ]
     return "\n".join(["| mart | rows |", "|---|---|", *(f"| {n} | {c:,} |" for n, c in counts)])
 
 
-def _amounts(marts: Any) -> str:
-    rows = marts.execute(
-        "select period, currency, count(*), sum(net), sum(total) from statements"
-        " group by period, currency order by period desc, currency limit 24"
-    ).fetchall()
-    lines = [f"| {p} | {c} | {n} | {net:,} | {total:,} |" for p, c, n, net, total in rows]
+def _amounts(marts: Marts) -> str:
+    rows = marts.rows(
+        "select period, currency, count(*) as statements, sum(net) as net, sum(total) as total"
+        " from statements group by period, currency order by period desc, currency limit 24"
+    )
+    lines = [
+        f"| {r['period']} | {r['currency']} | {r['statements']} | {r['net']:,} | {r['total']:,} |"
+        for r in rows
+    ]
     return "\n".join(
         ["| period | currency | statements | net | total |", "|---|---|---|---|---|", *lines]
     )
