@@ -75,3 +75,8 @@ def fit_decimal(number: Decimal, *, precision: int, scale: int) -> Decimal:
     if fitted and fitted.adjusted() >= precision - scale:
         raise ValueError(f"{number} has more than {precision - scale} digits before the point")
     return fitted.copy_abs() if fitted.is_zero() else fitted
+
+
+def multiply_exactly(number: Decimal, factor: Decimal) -> Decimal:
+    """Multiply without rounding; the usual context keeps only 28 digits of a product."""
+    return _WIDE.multiply(number, factor)

@@ -1,4 +1,4 @@
-"""What lies in the landing zone: listing it, refusing what breaks its form, remembering verdicts."""
+"""What lies in the landing zone: listed, refused where it breaks its form, remembered."""
 
 from __future__ import annotations
 

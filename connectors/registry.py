@@ -1,0 +1,140 @@
+"""Which kinds of source there are, and how a connector is built from what the book says.
+
+The only place that knows all kinds. A kind is one module in ``connectors.sources`` with ``Config``
+(a ``ConfigModel``) and ``build(config, context)``; naming it here is all there is to adding it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol, cast
+from zoneinfo import available_timezones
+
+from pydantic import SecretStr, ValidationError
+
+from connectors.base import Clock, ConfigModel, Connector, SourceContext, SourceSpec
+from connectors.errors import ConfigError, ConfigFault
+
+__all__ = ["KINDS", "SourceSpec", "build_connector", "check_source"]
+
+KINDS: Final[Mapping[str, str]] = {
+    "files": "connectors.sources.files",
+    "prometheus": "connectors.sources.prometheus",
+    "rest_json": "connectors.sources.rest_json",
+    "sql": "connectors.sources.sql",
+}
+
+_ENVIRONMENT_NAME: Final = "[A-Z_][A-Z0-9_]*"
+# A secret pasted into the book by mistake must not be repeated in an error message.
+_SOUNDS_SECRET: Final = re.compile(
+    r"secret|password|passwd|token|api_?key|credential|dsn|conninfo", re.I
+)
+
+
+class _SourceModule(Protocol):
+    Config: type[ConfigModel]
+
+    def build(self, config: Any, context: SourceContext) -> Connector: ...
+
+
+def check_source(spec: SourceSpec) -> list[tuple[str, str, str]]:
+    """Return the faults of a source as (field, value, message); none needs a secret's value."""
+    _, faults = _checked(spec)
+    return [(fault.field, fault.value, fault.message) for fault in faults]
+
+
+def build_connector(
+    site_id: str,
+    timezone: str,
+    spec: SourceSpec,
+    env: Mapping[str, str],
+    clock: Clock,
+    *,
+    data_dir: Path | None = None,
+) -> Connector:
+    """Build the connector of a site; its secrets come from ``env``.
+
+    Raises ``ConfigError`` with all faults at once, missing environment variables among them.
+    """
+    config, faults = _checked(spec)
+    if timezone not in available_timezones():
+        faults.append(ConfigFault("timezone", repr(timezone), "expected an IANA name"))
+    faults += [
+        ConfigFault(
+            f"secrets.{name}", variable, "is not set in the environment; it holds the secret"
+        )
+        for name, variable in spec.secrets.items()
+        if re.fullmatch(_ENVIRONMENT_NAME, variable) and not env.get(variable)
+    ]
+    if faults or config is None:
+        raise ConfigError(site_id, tuple(faults))
+    context = SourceContext(
+        site_id=site_id,
+        timezone=timezone,
+        secrets={name: SecretStr(env[variable]) for name, variable in spec.secrets.items()},
+        clock=clock,
+        data_dir=data_dir,
+    )
+    return _module(spec.kind).build(config, context)
+
+
+def _module(kind: str) -> _SourceModule:
+    return cast(_SourceModule, importlib.import_module(KINDS[kind]))
+
+
+def _checked(spec: SourceSpec) -> tuple[ConfigModel | None, list[ConfigFault]]:
+    if spec.kind not in KINDS:
+        return None, [
+            ConfigFault("kind", repr(spec.kind), f"expected one of {', '.join(sorted(KINDS))}")
+        ]
+    faults = [
+        ConfigFault(
+            f"secrets.{name}",
+            "(not shown)",
+            "expected the name of an environment variable such as SITE_API_KEY, never the "
+            "secret itself",
+        )
+        for name, variable in spec.secrets.items()
+        if not isinstance(variable, str) or not re.fullmatch(_ENVIRONMENT_NAME, variable)
+    ]
+    try:
+        config = _module(spec.kind).Config.model_validate(dict(spec.config))
+    except ValidationError as error:
+        return None, [*faults, *_config_faults(error)]
+    used = dict.fromkeys(name for _, name in config.secret_names())
+    faults += [
+        ConfigFault(f"config.{field}", repr(name), f"names no secret; add it under secrets: {name}")
+        for field, name in config.secret_names()
+        if name not in spec.secrets
+    ]
+    faults += [
+        ConfigFault(f"secrets.{name}", spec.secrets[name], "is not used by the config")
+        for name in spec.secrets
+        if name not in used
+    ]
+    return config, faults
+
+
+def _config_faults(error: ValidationError) -> list[ConfigFault]:
+    faults = []
+    for found in error.errors(include_url=False, include_context=False):
+        field = ".".join(("config", *(str(step) for step in found["loc"])))
+        message = found["msg"].removeprefix("Value error, ")
+        if found["type"] == "extra_forbidden":
+            message = "is not a key of this configuration"
+        elif found["type"] == "missing":
+            message = "is required"
+        faults.append(ConfigFault(field, _shown(field, found.get("input")), message))
+    return faults
+
+
+def _shown(field: str, value: object) -> str:
+    if value is None:
+        return "empty"
+    if _SOUNDS_SECRET.search(field) or isinstance(value, (Mapping, list)):
+        return "(not shown)"
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
