@@ -1,26 +1,28 @@
 """The compiled book: typed Parquet tables, one row a thing, for SQL.
 
 All tables are always written, empty ones too, so that a model never meets a missing file. A file
-whose content would not change is left alone: what reads it can tell by its time that nothing is new.
+whose content would not change is left alone: what reads it can tell by its time that nothing is
+new.
 """
 
 from __future__ import annotations
 
 import io
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
+import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
 
 from connectors.book.iso import CURRENCY_DIGITS
 from connectors.book.localtime import zone_months, zone_spans
 from connectors.book.model import Book
 from connectors.book.plans import AmountTier, Metered, RateTier
 from connectors.book.tariffs import unit_of
-from connectors.book.words import charge_words, version_words
+from connectors.book.words import charge_sentences, version_words
 
 TEXT = pa.string()
 INSTANT = pa.timestamp("us", tz="UTC")
@@ -250,9 +252,7 @@ def compile_book(book: Book, out_dir: Path) -> list[Path]:
 
 def tables(book: Book) -> dict[str, pa.Table]:
     """Every table of the compiled book by name."""
-    return {
-        name: _table(schema, _ROWS[name](book)) for name, schema in SCHEMAS.items()
-    }
+    return {name: _table(schema, _ROWS[name](book)) for name, schema in SCHEMAS.items()}
 
 
 def _table(schema: pa.Schema, rows: Rows) -> pa.Table:
@@ -384,16 +384,16 @@ def _plan_versions(book: Book) -> Rows:
                 "valid_from_month": version.valid_from_month,
                 "valid_to_month": version.valid_to_month,
                 "adjust": version.adjust,
-                "words": version_words(plan, version),
+                "words": version_words(plan, version, book.calendars),
             }
 
 
-def _each_charge(book: Book) -> Iterator[tuple[dict[str, Any], int, Any, str]]:
+def _each_charge(book: Book) -> Iterator[tuple[dict[str, Any], Any]]:
     for plan in book.plans:
         for version in plan.versions:
-            for number, charge in enumerate(version.charges, 1):
+            for charge in version.charges:
                 key = {"plan_id": plan.plan_id, "version": version.version, "code": charge.code}
-                yield key, number, charge, plan.currency
+                yield key, charge
 
 
 _CHARGE_FIELDS = (
@@ -417,13 +417,23 @@ _CHARGE_FIELDS = (
 
 
 def _charges(book: Book) -> Rows:
-    for key, number, charge, currency in _each_charge(book):
+    sentences = {
+        (plan.plan_id, version.version): charge_sentences(
+            version.charges, plan.currency, book.calendars
+        )
+        for plan in book.plans
+        for version in plan.versions
+    }
+    numbers: Counter[tuple[str, int]] = Counter()
+    for key, charge in _each_charge(book):
+        version = (key["plan_id"], key["version"])
+        numbers[version] += 1
         yield {
             **key,
-            "charge_no": number,
+            "charge_no": numbers[version],
             "model": charge.model,
             "description": charge.description,
-            "words": charge_words(charge, currency),
+            "words": sentences[version][charge.code],
             "metric": charge.metric if isinstance(charge, Metered) else None,
             "unit": unit_of(charge),
             **{name: getattr(charge, name, None) for name in _CHARGE_FIELDS},
@@ -434,13 +444,13 @@ def _charges(book: Book) -> Rows:
 
 
 def _charge_sites(book: Book) -> Rows:
-    for key, _, charge, _ in _each_charge(book):
+    for key, charge in _each_charge(book):
         for site_id in book.site_ids(charge):
             yield {**key, "site_id": site_id}
 
 
 def _charge_tiers(book: Book) -> Rows:
-    for key, _, charge, _ in _each_charge(book):
+    for key, charge in _each_charge(book):
         below: Any = 0
         for number, tier in enumerate(getattr(charge, "tiers", ()), 1):
             yield {
@@ -455,19 +465,19 @@ def _charge_tiers(book: Book) -> Rows:
 
 
 def _charge_rates(book: Book) -> Rows:
-    for key, _, charge, _ in _each_charge(book):
+    for key, charge in _each_charge(book):
         for band, rate in getattr(charge, "rates", {}).items():
             yield {**key, "band": band, "rate": rate}
 
 
 def _charge_bases(book: Book) -> Rows:
-    for key, _, charge, _ in _each_charge(book):
+    for key, charge in _each_charge(book):
         for base in getattr(charge, "charges", ()):
             yield {**key, "base_code": base}
 
 
 def _charge_service_codes(book: Book) -> Rows:
-    for key, _, charge, _ in _each_charge(book):
+    for key, charge in _each_charge(book):
         for service in getattr(charge, "service_codes", ()):
             yield {**key, "service_code": service}
 
@@ -497,7 +507,8 @@ def _calendar_bands(book: Book) -> Rows:
 
 def _zones(book: Book) -> list[str]:
     return sorted(
-        {site.timezone for site in book.sites.values()} | {term.billing_timezone for term in book.terms}
+        {site.timezone for site in book.sites.values()}
+        | {term.billing_timezone for term in book.terms}
     )
 
 
@@ -566,9 +577,7 @@ def _models(name: str) -> Callable[[Book], Rows]:
 
 
 _ROWS: Mapping[str, Callable[[Book], Rows]] = {
-    "book_info": lambda book: [
-        {"book_version": book.version, "seller_count": len(book.sellers)}
-    ],
+    "book_info": lambda book: [{"book_version": book.version, "seller_count": len(book.sellers)}],
     "settings": lambda book: [book.settings.model_dump()],
     "sites": lambda book: [site.model_dump() for site in book.sites.values()],
     "placements": _placements,

@@ -67,7 +67,7 @@ class Settings(Document):
 
     adjustment_months: Count = 12
     close_grace_days: Count = 3
-    tolerance_percent: Tolerance = Field(default="30", validate_default=True)  # type: ignore[assignment]
+    tolerance_percent: Tolerance = Field(default="30", validate_default=True)
     payments_fresh_hours: Count = 6
     max_machines_per_run: Count = 100
     lookback_days: Count = 3
@@ -136,5 +136,3 @@ class Calendar(Document):
     country_holidays: Country | None = None
     default_band: Identifier
     bands: tuple[CalendarBand, ...] = ()
-
-

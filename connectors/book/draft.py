@@ -1,8 +1,8 @@
 """Reads every file of a book and checks each value by itself.
 
-What comes out is a draft: the rows and keys that are sound, each with its place in its file, and the
-names that stand anywhere, sound or not, so that one fault does not set off a chain of others. The
-rules between rows and files come after (connectors.book.rules).
+What comes out is a draft: the rows and keys that are sound, each with its place in its file, and
+the names that stand anywhere, sound or not, so that one fault does not set off a chain of others.
+The rules between rows and files come after (fleet, tariffs, money).
 """
 
 from __future__ import annotations
@@ -176,7 +176,9 @@ class Draft:
         names = self.names.get(kind)
         return names is None or name in names
 
-    def fault(self, record: Record[Any], column: str, message: str, *, value: object = None) -> None:
+    def fault(
+        self, record: Record[Any], column: str, message: str, *, value: object = None
+    ) -> None:
         """A fault of one value of a row."""
         shown = getattr(record.row, column, None) if value is None else value
         self.findings.fault(record.file, record.line, column, _written(shown), message)
@@ -186,7 +188,9 @@ class Draft:
         value = _written(getattr(record.row, column, None))
         self.findings.warn(record.file, record.line, column, value, message)
 
-    def fault_at(self, source: YamlFile, path: Path_, message: str, *, value: object = None) -> None:
+    def fault_at(
+        self, source: YamlFile, path: Path_, message: str, *, value: object = None
+    ) -> None:
         """A fault of one key of a YAML file."""
         self.findings.fault(source.name, source.line(path), path_text(path), value, message)
 
@@ -303,9 +307,7 @@ def _open(draft: Draft, name: str) -> YamlFile | None:
     return source
 
 
-def _list(
-    draft: Draft, name: str, model: type[D], names: tuple[str, str]
-) -> list[Item[D]]:
+def _list(draft: Draft, name: str, model: type[D], names: tuple[str, str]) -> list[Item[D]]:
     kind, key = names
     draft.names[kind] = None
     source = _open(draft, name)
@@ -407,9 +409,7 @@ def _read_plan(draft: Draft, name: str) -> None:
         draft.plans.append(PlanItem(source, head, tuple(versions)))
 
 
-def _read_version(
-    draft: Draft, source: YamlFile, path: Path_, entry: object
-) -> VersionItem | None:
+def _read_version(draft: Draft, source: YamlFile, path: Path_, entry: object) -> VersionItem | None:
     head = validate(
         VersionHead, entry, findings=draft.findings, file=source.name, path=path, source=source
     )

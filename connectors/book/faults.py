@@ -1,7 +1,7 @@
 """What is wrong with a book, said so that the person who wrote it can mend it.
 
-A fault names the file, the line, the column (in YAML the path of the key), the value as written and
-what was expected. Faults are collected, never raised one by one: the person sees all of them at once.
+A fault names the file, the line, the column (in YAML the path of the key), the value as written
+and what was expected. Faults are collected, never raised one by one: the person sees all at once.
 """
 
 from __future__ import annotations

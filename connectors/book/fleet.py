@@ -115,9 +115,7 @@ def check_sites(draft: Draft) -> None:
 def check_customers(draft: Draft) -> None:
     """Unique customers; parents that exist and do not run in a circle."""
     check_unique(draft, draft.customers, ["customer_id"], "this customer_id")
-    check_reference(
-        draft, draft.customers, "parent_customer_id", "customer", "customers.csv"
-    )
+    check_reference(draft, draft.customers, "parent_customer_id", "customer", "customers.csv")
     parents = {r.row.customer_id: r.row.parent_customer_id for r in draft.customers}
     reported: set[str] = set()
     for record in draft.customers:
@@ -184,9 +182,7 @@ def placements(draft: Draft) -> list[Placement]:
     return found
 
 
-def _check_one_site(
-    draft: Draft, found: list[Placement], records: dict[int, Record[Row]]
-) -> None:
+def _check_one_site(draft: Draft, found: list[Placement], records: dict[int, Record[Row]]) -> None:
     machines: dict[str, list[Placement]] = defaultdict(list)
     for placement in found:
         machines[placement.machine_id].append(placement)
@@ -215,8 +211,8 @@ def terms(draft: Draft) -> list[Term]:
     check_reference(draft, draft.contracts, "payer_id", "payer", "payers.csv")
     check_reference(draft, draft.contracts, "plan_id", "plan", "plans/")
     plans = {item.head.plan_id: item for item in draft.plans}
-    groups: dict[str, list[tuple[datetime, datetime | None, Record[ContractRow]]]] = (
-        defaultdict(list)
+    groups: dict[str, list[tuple[datetime, datetime | None, Record[ContractRow]]]] = defaultdict(
+        list
     )
     for record in draft.contracts:
         start = draft.instant(record, "valid_from", record.row.billing_timezone)

@@ -1,7 +1,7 @@
-"""Local time, from the IANA database as Python's zoneinfo reads it: the one authority of the product.
+"""Local time, from the IANA database as Python's zoneinfo reads it: the product's one authority.
 
-Everything that SQL needs to know about local time is computed here and handed over as tables, so that
-two engines with two time zone databases can never bill two different hours.
+Everything that SQL needs to know about local time is computed here and handed over as tables, so
+that two engines with two time zone databases can never bill two different hours.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 FIRST_YEAR = 2000
@@ -97,8 +98,7 @@ def zone_months(zone: str) -> tuple[ZoneMonth, ...]:
     """All local months 2000-01 to 2059-12."""
     starts = [(day, local_midnight(day, zone)) for day in _month_starts()]
     return tuple(
-        ZoneMonth(day.strftime("%Y-%m"), start, end)
-        for (day, start), (_, end) in zip(starts, starts[1:], strict=False)
+        ZoneMonth(day.strftime("%Y-%m"), start, end) for (day, start), (_, end) in pairwise(starts)
     )
 
 

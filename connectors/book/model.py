@@ -1,4 +1,8 @@
-"""The book as the rest of the product sees it: complete, consistent, every moment an instant in UTC."""
+"""The book as the rest of the product sees it: complete and consistent, every moment an instant.
+
+Here: the shape of what was loaded. Not here: how it was checked (fleet, tariffs, money), nor what
+any of it costs.
+"""
 
 from __future__ import annotations
 

@@ -106,8 +106,12 @@ def edits_of(draft: Draft) -> list[ReadingEdit]:
         row = record.row
         sound = True
         if row.to <= row.from_:
-            draft.fault(record, "to", "expected a moment after 'from' ('to' is exclusive)",
-                        value=instant_text(row.to))
+            draft.fault(
+                record,
+                "to",
+                "expected a moment after 'from' ('to' is exclusive)",
+                value=instant_text(row.to),
+            )
             sound = False
         if row.action == "set":
             if row.quantity is None:
@@ -537,8 +541,5 @@ def sources_of(draft: Draft) -> dict[str, SourceSpec]:
     return found
 
 
-def _check_connector(
-    draft: Draft, item: Item[SourceDocument], spec: SourceSpec
-) -> None:
+def _check_connector(draft: Draft, item: Item[SourceDocument], spec: SourceSpec) -> None:
     del draft, item, spec
-

@@ -1,7 +1,7 @@
 """Rate plans: a model a charge model, as the table of charge models lists their fields.
 
 Here: which keys a charge takes and what each must look like. What a charge may refer to, and what a
-version must hold together, is in connectors.book.rules; what any of it costs is the warehouse's.
+version must hold together, is in connectors.book.tariffs; what it costs is the warehouse's.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Package(Metered):
     per: PerSite = "site"
     size: PositiveQuantity
     price: Money
-    included: Quantity = Field(default="0", validate_default=True)  # type: ignore[assignment]
+    included: Quantity = Field(default="0", validate_default=True)
 
 
 class Stairstep(Metered):
@@ -141,8 +141,8 @@ class Index(Metered):
     metric: EnergyMetric = "energy"
     per: PerSite = "site"
     index_id: Identifier
-    multiplier: Multiplier = Field(default="1", validate_default=True)  # type: ignore[assignment]
-    adder: SignedMoney = Field(default="0", validate_default=True)  # type: ignore[assignment]
+    multiplier: Multiplier = Field(default="1", validate_default=True)
+    adder: SignedMoney = Field(default="0", validate_default=True)
 
 
 class Demand(Metered):
@@ -171,7 +171,7 @@ class PassThrough(Charge):
     group: ClassVar[Group] = "pass_through"
 
     service_codes: Annotated[tuple[Identifier, ...], Field(min_length=1)]
-    markup_percent: Percent = Field(default="0", validate_default=True)  # type: ignore[assignment]
+    markup_percent: Percent = Field(default="0", validate_default=True)
     itemise: YamlBool = True
 
 

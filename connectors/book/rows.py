@@ -1,7 +1,7 @@
 """The CSV tables of the book, a model a table and a line a column, in the order people see.
 
 Here: which columns there are, which are required and what one value must look like. Not here:
-anything that needs a second row or a second file (connectors.book.rules).
+anything that needs a second row or a second file (fleet, tariffs, money).
 """
 
 from __future__ import annotations

@@ -276,7 +276,7 @@ def _month(value: object) -> str:
     text = _text(value)
     if not _MONTH.fullmatch(text):
         refuse("expected a month YYYY-MM: versions change only between periods")
-    if not "1970-01" <= text:
+    if text < "1970-01":
         refuse("expected a month from 1970-01 on")
     return text
 
@@ -401,9 +401,7 @@ Consolidation = Annotated[str, _one_of("one", "by_region", "by_site")]
 CreditKind = Annotated[str, _one_of("sla", "goodwill", "promotion", "prepaid")]
 EditAction = Annotated[str, _one_of("reject", "accept", "set")]
 AlertMeasure = Annotated[str, _one_of("energy_kwh", "amount")]
-DayType = Annotated[
-    str, _one_of("mon", "tue", "wed", "thu", "fri", "sat", "sun", "holiday")
-]
+DayType = Annotated[str, _one_of("mon", "tue", "wed", "thu", "fri", "sat", "sun", "holiday")]
 DunningAction = Annotated[str, _one_of("email", "suspend_machines")]
 DunningApproval = Annotated[str, _one_of("auto", "manual")]
 PerGraduated = Annotated[str, _one_of("site", "contract", "machine")]

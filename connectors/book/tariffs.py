@@ -1,4 +1,7 @@
-"""Rules within and around rate plans: what a charge may name, and what a version must hold together."""
+"""Rules within and around rate plans: what a charge may name, what a version must hold together.
+
+Here: plans and the calendars they price. Not here: what one value must look like (plans, scalars).
+"""
 
 from __future__ import annotations
 
@@ -146,9 +149,7 @@ def _check_plan(draft: Draft, item: PlanItem, used: Sequence[Term]) -> Plan:
 def _meets(term: Term, start: str, end: str | None) -> bool:
     if end is not None and local_month(term.valid_from_at, term.billing_timezone) >= end:
         return False
-    return (
-        term.valid_to_at is None or local_month(term.valid_to_at, term.billing_timezone) >= start
-    )
+    return term.valid_to_at is None or local_month(term.valid_to_at, term.billing_timezone) >= start
 
 
 def _check_version(draft: Draft, version: VersionItem, *, in_force: bool) -> None:

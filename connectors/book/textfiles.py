@@ -2,7 +2,7 @@
 
 CSV and YAML are read as text: no type is guessed, no duplicate key swallowed, no line lost. What
 comes out keeps the line of every row and key, so that a fault can name it. YAML follows the rules
-of version 1.2 (NO is a country and 22:00 a time of day), except that a number stays the text it was.
+of version 1.2 (NO is a country and 22:00 a time of day), except that a number stays text.
 """
 
 from __future__ import annotations
@@ -338,9 +338,7 @@ def _blamed(kind: str, value: object) -> str | None:
     return str(value)
 
 
-def _message(
-    kind: str, message: str, model: type[BaseModel], place: tuple[str | int, ...]
-) -> str:
+def _message(kind: str, message: str, model: type[BaseModel], place: tuple[str | int, ...]) -> str:
     if kind == "book":
         return message
     if kind == "missing":
