@@ -22,12 +22,14 @@ with versions as (
 
 ),
 
--- Edits of one meter and metric do not overlap (the book sees to it), so a row meets one at most.
+-- Edits of energy reach gauges of power too. Edits of one meter and metric do not overlap (the book sees to it, with power and
+-- energy as one), so a row meets one at most.
 reading_edits as (
 
     select
         site_id,
         meter_id,
+        metric,
         case metric when 'power' then 'energy' else metric end as usage_metric,
         from_at,
         to_at,
@@ -67,5 +69,6 @@ left join reading_edits
         versions.site_id = reading_edits.site_id
         and versions.meter_id = reading_edits.meter_id
         and versions.usage_metric = reading_edits.usage_metric
+        and reading_edits.metric in (versions.metric, versions.usage_metric)
         and versions.interval_start >= reading_edits.from_at
         and versions.interval_start < reading_edits.to_at

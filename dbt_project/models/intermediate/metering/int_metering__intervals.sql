@@ -57,7 +57,7 @@ set_by_hand as (
     select
         site_id,
         meter_id,
-        case metric when 'power' then 'energy' else metric end as metric,
+        metric,
         from_at,
         to_at,
         quantity
