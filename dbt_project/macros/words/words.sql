@@ -14,8 +14,9 @@
     {{ currency }} || ' ' || case when {{ x }} < 0 then '-' else '' end
     || format('{:,}', cast(split_part(cast(abs({{ x }}) as varchar), '.', 1) as hugeint))
     || regexp_replace(
-        regexp_replace('.' || split_part(cast(abs({{ x }}) as varchar), '.', 2), case {{ minor_units }} when 0 then '\.?0*$' when 1 then '^(\.\d\d*?)0*$' else '^(\.\d\d\d*?)0*$' end, '\1'),
-        '^\.?$', ''
+        '.' || split_part(cast(abs({{ x }}) as varchar), '.', 2),
+        case {{ minor_units }} when 0 then '^((?:\.\d*?[1-9])?)\.?0*$' when 1 then '^(\.\d\d*?)0*$' else '^(\.\d\d\d*?)0*$' end,
+        '\1'
     )
 {%- endmacro %}
 

@@ -204,7 +204,7 @@ select
                 unscaled_decimal(
                     divide_nearest(
                         digits_integer('thousandfold.thousandfold_amount', 22),
-                        '(' ~ scaled_integer('site_usage.usage', 12) ~ ' * 10)'
+                        '(' ~ scaled_integer('site_usage.usage', 12) ~ ' * 10000)'
                     ),
                     9
                 )
