@@ -426,6 +426,8 @@ class LocalXero:
             wanted = {v.strip().lower() for v in query["ContactIDs"].split(",")}
             found = [d for d in found if d["_contact"] in wanted]
         found = self._modified(found, request)
+        if query.get("order", "").startswith("UpdatedDateUTC"):
+            found.sort(key=lambda d: int(d["_updated"]))
         paged = "page" in query
         shown = [self.org.render_document(kind, d, lines=paged) for d in found]
         return self._paged(head, self._where(shown, query), query)

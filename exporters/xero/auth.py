@@ -1,0 +1,171 @@
+"""Access tokens: asked for with the app's credentials, or renewed with the rotating refresh token.
+
+The refresh token is worth a new consent by a person if lost: it is replaced atomically, mode 0600,
+by one process at a time, in a folder that git ignores. Tokens are never logged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import httpx
+from filelock import FileLock, Timeout
+
+from exporters.xero.config import SCOPES, XeroConfig
+from exporters.xero.errors import UnavailableError, XeroAuthError
+from exporters.xero.wire import Json
+
+EARLY = timedelta(seconds=60)
+LOCK_SECONDS = 60
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Tokens(Protocol):
+    """What the client needs: a token now, and a newer one when Xero refuses that."""
+
+    def current(self) -> str:
+        """An access token that should be good."""
+
+    def renewed(self, refused: str) -> str:
+        """An access token other than the one that was refused."""
+
+
+def tokens_for(config: XeroConfig, http: httpx.Client, clock: Callable[[], datetime]) -> Tokens:
+    """The tokens of the configured grant."""
+    if config.grant == "authorization_code":
+        return RotatingTokens(config, http, clock)
+    return AppTokens(config, http, clock)
+
+
+class AppTokens:
+    """Grant client_credentials: thirty minutes each, no refresh token, kept in memory."""
+
+    def __init__(
+        self, config: XeroConfig, http: httpx.Client, clock: Callable[[], datetime]
+    ) -> None:
+        self._config, self._http, self._clock = config, http, clock
+        self._token, self._expires = "", _LONG_AGO
+
+    def current(self) -> str:
+        """The token in use, renewed a minute before it ends."""
+        if not self._token or self._clock() >= self._expires - EARLY:
+            self._renew()
+        return self._token
+
+    def renewed(self, refused: str) -> str:
+        """A new token after Xero refused one."""
+        if self._token == refused:
+            self._renew()
+        return self._token
+
+    def _renew(self) -> None:
+        form = {"grant_type": "client_credentials", "scope": " ".join(SCOPES)}
+        answer = _ask(self._config, self._http, form)
+        self._token = str(answer["access_token"])
+        self._expires = self._clock() + timedelta(seconds=int(answer["expires_in"]))
+
+
+class RotatingTokens:
+    """Grant authorization_code: each renewal gives a new refresh token and spends the old one."""
+
+    def __init__(
+        self, config: XeroConfig, http: httpx.Client, clock: Callable[[], datetime]
+    ) -> None:
+        self._config, self._http, self._clock = config, http, clock
+        self._file = config.token_file
+
+    def current(self) -> str:
+        """The shared token, renewed a minute before it ends."""
+        kept = self._read()
+        if kept.get("access_token") and self._clock() < _expiry(kept) - EARLY:
+            return str(kept["access_token"])
+        return self.renewed(str(kept.get("access_token") or ""))
+
+    def renewed(self, refused: str) -> str:
+        """The token that another process has got meanwhile, or a new one."""
+        folder = self._file.parent
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            with FileLock(folder / "xero_token.lock", timeout=LOCK_SECONDS):
+                kept = self._read()
+                token = str(kept.get("access_token") or "")
+                if token and token != refused and self._clock() < _expiry(kept) - EARLY:
+                    return token
+                form = {"grant_type": "refresh_token", "refresh_token": kept["refresh_token"]}
+                answer = _ask(self._config, self._http, form)
+                expires = self._clock() + timedelta(seconds=int(answer["expires_in"]))
+                self._write(
+                    {
+                        "refresh_token": answer.get("refresh_token") or kept["refresh_token"],
+                        "access_token": answer["access_token"],
+                        "expires_at": expires.isoformat(),
+                    }
+                )
+                return str(answer["access_token"])
+        except Timeout:
+            raise UnavailableError(
+                f"another process has held {folder / 'xero_token.lock'} for {LOCK_SECONDS} seconds"
+            ) from None
+
+    def _read(self) -> Json:
+        try:
+            kept = json.loads(self._file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise XeroAuthError(
+                f"{self._file} is missing: connect the app to the organisation once and put "
+                '{"refresh_token": "…"} there'
+            ) from None
+        except ValueError:
+            raise XeroAuthError(f"{self._file} is no JSON; connect the app again") from None
+        if not isinstance(kept, dict) or not kept.get("refresh_token"):
+            raise XeroAuthError(f"{self._file} holds no refresh_token; connect the app again")
+        return kept
+
+    def _write(self, content: Json) -> None:
+        folder = self._file.parent
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+        # mkstemp makes the file 0600, before a byte of the secret is in it.
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".xero_token.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, self._file)  # noqa: PTH105 - the atomic replacement is the point
+
+
+def _expiry(kept: Json) -> datetime:
+    try:
+        at = datetime.fromisoformat(str(kept.get("expires_at")))
+    except ValueError:
+        return _LONG_AGO
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _ask(config: XeroConfig, http: httpx.Client, form: dict[str, str]) -> Json:
+    url = f"{config.identity_url}/connect/token"
+    try:
+        answer = http.post(url, data=form, auth=(config.client_id, config.client_secret))
+    except httpx.TransportError as error:
+        raise UnavailableError(f"{url} cannot be reached: {error}") from None
+    try:
+        content = answer.json()
+    except ValueError:
+        content = {}
+    if answer.status_code >= 500 or answer.status_code == 429:
+        raise UnavailableError(f"{url} answered {answer.status_code}; try again later")
+    if answer.status_code != 200:
+        reason = content.get("error", "no reason given") if isinstance(content, dict) else "?"
+        raise XeroAuthError(
+            f"Xero gave no token ({answer.status_code}, {reason}): check M2C_XERO_CLIENT_ID and "
+            "M2C_XERO_CLIENT_SECRET, or connect the app to the organisation again"
+        )
+    if not isinstance(content, dict) or not {"access_token", "expires_in"} <= content.keys():
+        raise XeroAuthError(f"{url} answered without an access token")
+    return content

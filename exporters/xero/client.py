@@ -1,0 +1,436 @@
+"""Calls to Xero: each one sent exactly as meant, with its answer as text before anything reads it.
+
+xero-python knows what each call looks like (path, query, headers) and gets a transport of ours in
+place of its own: that one retries dropped writes silently, sends money as binary floats, and raises
+while parsing an answer after Xero has committed. Here limits are waited for, tokens renewed and
+reads repeated; a write whose outcome is not known is reported as such, and whoever holds the ledger
+decides. What is sent and what an answer means is not known here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import quote
+
+import httpx
+from xero_python.accounting import AccountingApi  # type: ignore[import-untyped]
+
+from exporters.xero.auth import Tokens, tokens_for
+from exporters.xero.config import XeroConfig
+from exporters.xero.errors import (
+    AccessDeniedError,
+    DayLimitError,
+    RefusedError,
+    UnavailableError,
+    UncertainError,
+)
+from exporters.xero.wire import Json, decode, encode, items
+
+Kind = Literal["invoice", "credit_note"]
+PAGE_SIZE = 100
+CONTACT_PAGE_SIZE = 1000
+LOOK_UP_SIZE = 40
+READ_ATTEMPTS = 3
+LIMIT_ATTEMPTS = 6
+LONGEST_WAIT = 120
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What Xero answered with success: text as it came, and the server's time."""
+
+    text: str
+    server_time: datetime
+    content: Any
+
+
+class Transport:
+    """Stands where the SDK expects its own client; sends with httpx."""
+
+    def __init__(
+        self,
+        config: XeroConfig,
+        http: httpx.Client,
+        tokens: Tokens,
+        *,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._config, self._http, self._tokens = config, http, tokens
+        self._clock, self._sleep = clock, sleep
+        self.calls = 0
+        self.writes = 0
+
+    def select_header_accept(self, accepts: Sequence[str]) -> str:  # noqa: ARG002
+        """The SDK asks which form of answer we want."""
+        return "application/json"
+
+    def select_header_content_type(self, types: Sequence[str]) -> str:
+        """The SDK asks which form of body we send."""
+        return types[0] if types else "application/json"
+
+    def call_api(
+        self,
+        url: str,
+        method: str,
+        path_params: Mapping[str, object],
+        query_params: Iterable[tuple[str, object]],
+        header_params: Mapping[str, object],
+        body: object = None,
+        **_: object,
+    ) -> Answer:
+        """One call as the SDK describes it."""
+        for name, value in path_params.items():
+            url = url.replace("{" + name + "}", quote(str(value), safe=""))
+        params = [(name, _plain(value)) for name, value in query_params]
+        headers = {name: _plain(value) for name, value in header_params.items()}
+        content: bytes | None = None
+        if isinstance(body, bytes):
+            content = body
+        elif body is not None:
+            content = encode(body).encode()
+        request = self._http.build_request(
+            method, url, params=httpx.QueryParams(tuple(params)), headers=headers, content=content
+        )
+        return self._read(request) if method == "GET" else self._write(request)
+
+    def _read(self, request: httpx.Request) -> Answer:
+        """A read may be repeated: it changes nothing."""
+        problem = ""
+        for attempt in range(READ_ATTEMPTS):
+            if attempt:
+                self._sleep(2.0 ** (attempt - 1))
+            try:
+                response = self._send(request)
+            except httpx.TransportError as error:
+                problem = f"no answer ({type(error).__name__})"
+                continue
+            if response.status_code >= 500:
+                problem = f"status {response.status_code}"
+                continue
+            self._refuse(response)
+            try:
+                return _answer(response, self._clock)
+            except ValueError:
+                problem = "an answer that is no JSON"
+        raise UnavailableError(
+            f"Xero: {request.method} {request.url.path} gave {problem}, {READ_ATTEMPTS} times"
+        )
+
+    def _write(self, request: httpx.Request) -> Answer:
+        """A write is sent once; what is not known to be done or not done is uncertain."""
+        self.writes += 1
+        what = f"Xero: {request.method} {request.url.path}"
+        try:
+            response = self._send(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise UnavailableError(f"{what}: no connection ({error})") from None
+        except httpx.TransportError as error:
+            raise UncertainError(f"{what}: {type(error).__name__}", answered=False) from None
+        if response.status_code >= 500:
+            raise UncertainError(
+                f"{what}: status {response.status_code}", answered=True, raw=response.text
+            )
+        self._refuse(response)
+        try:
+            return _answer(response, self._clock)
+        except ValueError:
+            raise UncertainError(
+                f"{what}: the answer is no JSON", answered=True, raw=response.text
+            ) from None
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        """Send, renewing the token once and waiting for limits; both mean "not done"."""
+        token = self._tokens.current()
+        renewed = False
+        for attempt in range(LIMIT_ATTEMPTS):
+            request.headers["Authorization"] = f"Bearer {token}"
+            self.calls += 1
+            response = self._http.send(request)
+            if response.status_code == 401 and not renewed:
+                token, renewed = self._tokens.renewed(token), True
+                continue
+            if response.status_code != 429:
+                return response
+            self._wait_for_limit(response, attempt)
+        raise UnavailableError(
+            f"Xero keeps limiting {request.method} {request.url.path}; try again later"
+        )
+
+    def _wait_for_limit(self, response: httpx.Response, attempt: int) -> None:
+        problem = response.headers.get("X-Rate-Limit-Problem", "").lower()
+        given = response.headers.get("Retry-After", "")
+        wait = float(given) if given.isdigit() else None
+        if problem == "day":
+            seconds = 3600.0 if wait is None else wait
+            raise DayLimitError(_server_time(response, self._clock) + timedelta(seconds=seconds))
+        if wait is not None and wait > LONGEST_WAIT:
+            raise UnavailableError(f"Xero asks to wait {wait:.0f} seconds; try again later")
+        self._sleep(float(2**attempt) if wait is None else wait)
+
+    def _refuse(self, response: httpx.Response) -> None:
+        status = response.status_code
+        if status in (401, 403):
+            raise AccessDeniedError(
+                f"Xero refuses access ({status}) to {response.request.url.path}: "
+                f"{_detail(response)} - connect the app to this organisation with all its scopes"
+            )
+        if status >= 400:
+            raise RefusedError(_messages(response), status=status, raw=response.text)
+
+
+class XeroClient:
+    """The calls that billing makes, to one organisation. Not for use by several threads at once."""
+
+    def __init__(
+        self,
+        config: XeroConfig,
+        *,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], None] = time.sleep,
+        http: httpx.Client | None = None,
+    ) -> None:
+        timeout = httpx.Timeout(config.read_seconds, connect=config.connect_seconds)
+        self._http = http or httpx.Client(timeout=timeout)
+        self._owns_http = http is None
+        self.tenant = config.tenant_id
+        tokens = tokens_for(config, self._http, clock)
+        self._transport = Transport(config, self._http, tokens, clock=clock, sleep=sleep)
+        self._api = AccountingApi(self._transport, base_url=config.api_url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._owns_http:
+            self._http.close()
+
+    @property
+    def calls(self) -> int:
+        """Requests sent so far."""
+        return self._transport.calls
+
+    @property
+    def writes(self) -> int:
+        """Writes attempted so far."""
+        return self._transport.writes
+
+    # Reading
+
+    def settings(self, name: str) -> list[Json]:
+        """Organisations, Accounts, TaxRates, TrackingCategories, Currencies, …"""
+        call = {
+            "Organisations": self._api.get_organisations,
+            "Accounts": self._api.get_accounts,
+            "TaxRates": self._api.get_tax_rates,
+            "TrackingCategories": self._api.get_tracking_categories,
+            "Currencies": self._api.get_currencies,
+            "BrandingThemes": self._api.get_branding_themes,
+            "InvoiceReminders": self._api.get_invoice_reminders,
+        }[name]
+        return items(call(self.tenant).content, name)
+
+    def contacts(self) -> list[Json]:
+        """All contacts, archived ones too."""
+        found: list[Json] = []
+        page = 1
+        while True:
+            answer = self._api.get_contacts(
+                self.tenant, page=page, include_archived=True, page_size=CONTACT_PAGE_SIZE
+            )
+            got = items(answer.content, "Contacts")
+            found += got
+            if len(got) < CONTACT_PAGE_SIZE:
+                return found
+            page += 1
+
+    def by_number(self, kind: Kind, numbers: Sequence[str]) -> list[Json]:
+        """All documents with these numbers, with lines: bills and deleted ones too."""
+        if kind == "credit_note":
+            return [
+                note
+                for number in numbers
+                for answer in self._pages(kind, where=f'CreditNoteNumber=="{number}"')
+                for note in items(answer.content, "CreditNotes")
+            ]
+        return [
+            invoice
+            for start in range(0, len(numbers), LOOK_UP_SIZE)
+            for answer in self._pages(
+                kind, invoice_numbers=list(numbers[start : start + LOOK_UP_SIZE])
+            )
+            for invoice in items(answer.content, "Invoices")
+        ]
+
+    def by_id(self, kind: Kind, xero_id: str) -> Json | None:
+        """One document with lines; None when Xero knows none of that id."""
+        call = self._api.get_credit_note if kind == "credit_note" else self._api.get_invoice
+        try:
+            answer = call(self.tenant, xero_id, unitdp=4)
+        except RefusedError as error:
+            if error.status == 404:
+                return None
+            raise
+        found = items(answer.content, "CreditNotes" if kind == "credit_note" else "Invoices")
+        return found[0] if found else None
+
+    def modified(self, kind: Kind, since: datetime | None) -> Iterator[Answer]:
+        """Pages of sales documents changed since an instant (UTC), or of all."""
+        sale = "ACCRECCREDIT" if kind == "credit_note" else "ACCREC"
+        options: dict[str, object] = {"where": f'Type=="{sale}"', "order": "UpdatedDateUTC ASC"}
+        if since is not None:
+            options["if_modified_since"] = since
+        return self._pages(kind, **options)
+
+    def _pages(self, kind: Kind, **options: object) -> Iterator[Answer]:
+        """Pages until one is not full; without `page` Xero would answer no lines."""
+        credit = kind == "credit_note"
+        call = self._api.get_credit_notes if credit else self._api.get_invoices
+        page = 1
+        while True:
+            answer = call(self.tenant, page=page, page_size=PAGE_SIZE, unitdp=4, **options)
+            yield answer
+            if len(items(answer.content, "CreditNotes" if credit else "Invoices")) < PAGE_SIZE:
+                return
+            page += 1
+
+    def attachments(self, kind: Kind, xero_id: str) -> list[str]:
+        """Names of the files on a document."""
+        if kind == "credit_note":
+            answer = self._api.get_credit_note_attachments(self.tenant, xero_id)
+        else:
+            answer = self._api.get_invoice_attachments(self.tenant, xero_id)
+        return [str(file.get("FileName")) for file in items(answer.content, "Attachments")]
+
+    def online_url(self, invoice_id: str) -> str | None:
+        """Where the customer sees and pays an approved invoice."""
+        found = items(
+            self._api.get_online_invoice(self.tenant, invoice_id).content, "OnlineInvoices"
+        )
+        url = found[0].get("OnlineInvoiceUrl") if found else None
+        return url if isinstance(url, str) and url else None
+
+    # Writing; each under an idempotency key of the caller
+
+    def create_contacts(self, contacts: Sequence[Json], key: str) -> Answer:
+        """PUT: creates only; answers an outcome per contact."""
+        return _typed(
+            self._api.create_contacts(
+                self.tenant,
+                {"Contacts": list(contacts)},
+                summarize_errors=False,
+                idempotency_key=key,
+            )
+        )
+
+    def create(self, kind: Kind, documents: Sequence[Json], key: str) -> Answer:
+        """PUT: creates only; answers an outcome per document."""
+        if kind == "credit_note":
+            call, body = self._api.create_credit_notes, {"CreditNotes": list(documents)}
+        else:
+            call, body = self._api.create_invoices, {"Invoices": list(documents)}
+        return _typed(
+            call(self.tenant, body, summarize_errors=False, unitdp=4, idempotency_key=key)
+        )
+
+    def approve(self, kind: Kind, xero_ids: Sequence[str], key: str) -> Answer:
+        """POST of nothing but id and status AUTHORISED."""
+        if kind == "credit_note":
+            call, name, id_key = (
+                self._api.update_or_create_credit_notes,
+                "CreditNotes",
+                "CreditNoteID",
+            )
+        else:
+            call, name, id_key = self._api.update_or_create_invoices, "Invoices", "InvoiceID"
+        body = {name: [{id_key: xero_id, "Status": "AUTHORISED"} for xero_id in xero_ids]}
+        return _typed(
+            call(self.tenant, body, summarize_errors=False, unitdp=4, idempotency_key=key)
+        )
+
+    def attach(self, kind: Kind, xero_id: str, name: str, content: bytes, key: str) -> Answer:
+        """PUT of a file that the customer sees online; adds it also when one of that name is there
+        (look first: only PUT of the SDK can say that it shows online)."""
+        if kind == "credit_note":
+            call = self._api.create_credit_note_attachment_by_file_name
+        else:
+            call = self._api.create_invoice_attachment_by_file_name
+        return _typed(
+            call(self.tenant, xero_id, name, content, include_online=True, idempotency_key=key)
+        )
+
+    def allocate(self, credit_note_id: str, allocation: Json, key: str) -> Answer:
+        """PUT of one allocation of a credit note to an invoice."""
+        return _typed(
+            self._api.create_credit_note_allocation(
+                self.tenant,
+                credit_note_id,
+                {"Allocations": [allocation]},
+                summarize_errors=False,
+                idempotency_key=key,
+            )
+        )
+
+
+def _typed(answer: Answer) -> Answer:
+    """The SDK carries no types; what comes through it is what Transport returned."""
+    return answer
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, list | tuple):
+        return ",".join(_plain(item) for item in value)
+    return str(value)
+
+
+def _answer(response: httpx.Response, clock: Callable[[], datetime]) -> Answer:
+    return Answer(response.text, _server_time(response, clock), decode(response.text))
+
+
+def _server_time(response: httpx.Response, clock: Callable[[], datetime]) -> datetime:
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return clock()
+
+
+def _detail(response: httpx.Response) -> str:
+    try:
+        content = response.json()
+    except ValueError:
+        return "no reason given"
+    if not isinstance(content, dict):
+        return "no reason given"
+    return str(content.get("Detail") or content.get("Message") or content.get("Title") or "?")
+
+
+def _messages(response: httpx.Response) -> tuple[str, ...]:
+    """The reasons in a 4xx, whatever its form."""
+    try:
+        content = response.json()
+    except ValueError:
+        return (f"status {response.status_code} without a reason",)
+    if not isinstance(content, dict):
+        return (f"status {response.status_code} without a reason",)
+    found = [
+        str(fault["Message"])
+        for element in items(content, "Elements")
+        for fault in items(element, "ValidationErrors")
+        if fault.get("Message")
+    ]
+    return tuple(found) or (_detail(response),)

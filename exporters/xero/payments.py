@@ -1,0 +1,247 @@
+"""Reading back from Xero: what was paid, credited, voided or edited since the last poll.
+
+Xero sends no events for payments, so documents changed since a cursor are read. The cursor is the
+server's time at the first answer of the last wholly successful poll, minus five minutes; a failed
+poll does not move it. Nothing is ever written to Xero here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+from sqlalchemy import select
+
+from exporters.ledger import Ledger, Transaction, tables
+from exporters.xero import records
+from exporters.xero.client import Kind, XeroClient
+from exporters.xero.compare import APPROVED, GONE, differences, id_of
+from exporters.xero.config import XeroConfig
+from exporters.xero.errors import DayLimitError, XeroConfigError, XeroError
+from exporters.xero.facts import Statement, read_book, read_numbered
+from exporters.xero.mapping import kind_of, sign_of
+from exporters.xero.report import DocumentState, PaymentSeen, PaymentsReport
+from exporters.xero.wire import Json, day, encode, items, money
+
+OVERLAP = timedelta(minutes=5)
+CURSOR = "xero/"
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A document that the ledger records as ours."""
+
+    statement: Statement
+    history: records.History
+
+
+def poll_payments(
+    ledger: Ledger,
+    *,
+    config: XeroConfig,
+    clock: Callable[[], datetime],
+    marts_path: Path | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    http: httpx.Client | None = None,
+) -> PaymentsReport:
+    """Record in the ledger how our documents stand in Xero, and their payments.
+
+    marts_path: for the sellers' organisations; without it `config.tenant_id` is the only one.
+    Failures of Xero are in the report, with an exit code.
+    """
+    report = PaymentsReport()
+    tenants = {config.tenant_id} if config.tenant_id else set()
+    if marts_path is not None:
+        tenants |= set(read_book(marts_path).tenants.values())
+    known = _known(ledger)
+    try:
+        if not tenants:
+            raise XeroConfigError(
+                "no Xero organisation: set M2C_XERO_TENANT_ID, or xero_tenant_id in seller.yml"
+            )
+        for tenant in sorted(tenants):
+            with XeroClient(
+                config.for_tenant(tenant), clock=clock, sleep=sleep, http=http
+            ) as client:
+                try:
+                    _poll(client, ledger, known, report)
+                finally:
+                    report.calls += client.calls
+    except DayLimitError as error:
+        report.deferred_until = error.until
+    except XeroError as error:
+        report.failure = str(error)
+    report.documents = document_states(ledger)
+    report.drifted = _drifted(ledger)
+    return report
+
+
+def document_states(ledger: Ledger) -> list[DocumentState]:
+    """How each document stands that was found or put into Xero, by number."""
+    current = tables.current_documents
+    rows = ledger.query(
+        select(current).where(current.c.xero_id.is_not(None)).order_by(current.c.statement_number)
+    )
+    return [
+        DocumentState(
+            number=row["statement_number"],
+            status=row["status"],
+            total=row["total"],
+            amount_due=row["amount_due"],
+            amount_paid=row["amount_paid"],
+            amount_credited=row["amount_credited"],
+        )
+        for row in rows
+    ]
+
+
+def _drifted(ledger: Ledger) -> list[str]:
+    current = tables.current_documents
+    rows = ledger.query(
+        select(current)
+        .where(current.c.publish_state == "drifted")
+        .order_by(current.c.statement_number)
+    )
+    return [f"{row['statement_number']}: drifted - {row['problem']}" for row in rows]
+
+
+def _known(ledger: Ledger) -> dict[str, _Known]:
+    """Recorded documents by their id in Xero."""
+    issued = tables.issued_statements
+    numbers = [
+        row["statement_number"]
+        for row in ledger.query(select(issued.c.statement_number).order_by(issued.c.id))
+    ]
+    histories = records.read_histories(ledger, numbers)
+    recorded = [number for number in numbers if histories[number].xero_id]
+    statements = read_numbered(ledger, recorded)
+    return {
+        str(histories[number].xero_id): _Known(statements[number], histories[number])
+        for number in recorded
+    }
+
+
+def _poll(
+    client: XeroClient, ledger: Ledger, known: dict[str, _Known], report: PaymentsReport
+) -> None:
+    cursors = tables.current_poll_cursors
+    name = CURSOR + client.tenant
+    row = ledger.first(select(cursors.c.cursor_at).where(cursors.c.name == name))
+    since = None if row is None else row["cursor_at"]
+    first: datetime | None = None
+    kinds: list[Kind] = ["invoice"]
+    if any(kind_of(k.statement) == "credit_note" for k in known.values()):
+        kinds.append("credit_note")
+    for kind in kinds:
+        for answer in client.modified(kind, since):
+            first = first or answer.server_time
+            found = items(answer.content, "Invoices") + items(answer.content, "CreditNotes")
+            ours = [(known[id_of(remote)], remote) for remote in found if id_of(remote) in known]
+            if ours:
+                with ledger.transaction() as tx:
+                    _record(tx, ours, report)
+    if first is not None:
+        ledger.record(tables.poll_cursors, name=name, cursor_at=first - OVERLAP)
+
+
+def _record(tx: Transaction, found: Iterable[tuple[_Known, Json]], report: PaymentsReport) -> None:
+    current = tables.current_documents
+    for known, remote in found:
+        statement = known.statement
+        last = tx.first(select(current).where(current.c.statement_number == statement.number))
+        state, problem = _state(known, last, remote)
+        row = records.observe(tx, statement, last, remote, state=state, problem=problem)
+        if row is not last:
+            report.changed.append(statement.number)
+        report.payments += _record_payments(tx, statement, remote)
+
+
+def _state(known: _Known, last: Json | None, remote: Json) -> tuple[str, str | None]:
+    """Drift is what a person changed; payments, credits and due dates are not."""
+    before = None if last is None else str(last["publish_state"])
+    status = remote.get("Status")
+    if status in GONE:
+        return "drifted", f"a person {str(status).lower()} it in Xero; it is not sent again"
+    changed = differences(known.history.sent or {}, known.statement, remote)
+    if before in ("draft", "quarantined"):
+        # Not approved by us yet: publishing goes on with it, or has told why it does not.
+        return before, None if last is None else last["problem"]
+    if changed:
+        return "drifted", "; ".join(changed)
+    return ("published" if status in APPROVED else before or "draft"), None
+
+
+def _record_payments(tx: Transaction, statement: Statement, remote: Json) -> list[PaymentSeen]:
+    """New payments, changed ones, and those that are no longer there (taken back)."""
+    current = tables.current_payments
+    before = {
+        row["payment_id"]: row
+        for row in tx.query(
+            select(current)
+            .where(current.c.statement_number == statement.number)
+            .order_by(current.c.id)
+        )
+    }
+    sign = sign_of(statement)
+    seen: list[PaymentSeen] = []
+    there: set[str] = set()
+    for payment in items(remote, "Payments"):
+        payment_id, amount = payment.get("PaymentID"), money(payment.get("Amount"))
+        paid_on = day(payment.get("Date"))
+        if not payment_id or amount is None or paid_on is None:
+            raise XeroError(
+                f"{statement.number}: Xero answers a payment without id, amount or date: {payment}"
+            )
+        there.add(str(payment_id))
+        old = before.get(str(payment_id))
+        amount = (amount * sign).quantize(Decimal("0.01"))
+        if old is not None and (old["amount"], old["paid_on"], old["status"]) == (
+            amount,
+            paid_on,
+            "AUTHORISED",
+        ):
+            continue
+        row = {
+            "payment_id": str(payment_id),
+            "statement_number": statement.number,
+            "amount": amount,
+            "currency": statement.currency,
+            "paid_on": paid_on,
+            "status": "AUTHORISED",
+            "reference": str(payment.get("Reference") or "") or None,
+            "raw": encode(payment),
+        }
+        tx.record(tables.payments, **row)
+        seen.append(_seen(row))
+    for payment_id, old in before.items():
+        if payment_id not in there and old["status"] == "AUTHORISED":
+            row = {
+                name: old[name]
+                for name in (
+                    "payment_id",
+                    "statement_number",
+                    "amount",
+                    "currency",
+                    "paid_on",
+                    "reference",
+                )
+            }
+            tx.record(tables.payments, **row, status="DELETED", raw=None)
+            seen.append(_seen({**row, "status": "DELETED"}))
+    return seen
+
+
+def _seen(row: Json) -> PaymentSeen:
+    return PaymentSeen(
+        payment_id=row["payment_id"],
+        number=row["statement_number"],
+        amount=row["amount"],
+        currency=row["currency"],
+        paid_on=row["paid_on"],
+        status=row["status"],
+    )

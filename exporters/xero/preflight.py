@@ -1,0 +1,165 @@
+"""Whether the organisation can take a document, asked before anything is sent.
+
+One fault holds back the documents that need the missing thing; the others go. Nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from exporters.xero import mapping
+from exporters.xero.client import XeroClient
+from exporters.xero.facts import BookFacts, Payer, Statement
+from exporters.xero.wire import Json, day, money
+
+MAX_NUMBER = 255
+MAX_CONTACT_NUMBER = 50
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The organisation, as far as documents depend on it."""
+
+    locked_until: date | None
+    accounts: Mapping[str, bool]
+    tax_rates: Mapping[str, tuple[bool, Decimal | None]]
+    tracking: Mapping[str, frozenset[str]]
+    currencies: frozenset[str]
+    themes: Mapping[str, str]
+
+
+def read_settings(client: XeroClient, facts: BookFacts) -> Settings:
+    """Ask the organisation; branding themes only if the book names one."""
+    locks = [
+        found
+        for organisation in client.settings("Organisations")
+        for name in ("PeriodLockDate", "EndOfYearLockDate")
+        if (found := day(organisation.get(name))) is not None
+    ]
+    themes = client.settings("BrandingThemes") if facts.branding_theme else []
+    return Settings(
+        locked_until=max(locks, default=None),
+        # Xero leaves Status out of some answers; what is archived always says so.
+        accounts={
+            str(a.get("Code")): a.get("Status", "ACTIVE") == "ACTIVE"
+            for a in client.settings("Accounts")
+        },
+        tax_rates={
+            str(t.get("TaxType")): (
+                t.get("Status", "ACTIVE") == "ACTIVE",
+                money(t.get("EffectiveRate")),
+            )
+            for t in client.settings("TaxRates")
+        },
+        tracking={
+            str(c.get("Name")): frozenset(
+                str(o.get("Name"))
+                for o in c.get("Options") or []
+                if o.get("Status", "ACTIVE") == "ACTIVE"
+            )
+            for c in client.settings("TrackingCategories")
+        },
+        currencies=frozenset(str(c.get("Code")) for c in client.settings("Currencies")),
+        themes={
+            key: str(theme["BrandingThemeID"])
+            for theme in themes
+            if theme.get("BrandingThemeID")
+            for key in (str(theme.get("Name")), str(theme["BrandingThemeID"]))
+        },
+    )
+
+
+def problems(statement: Statement, facts: BookFacts, settings: Settings) -> list[str]:
+    """Why a statement cannot become a document in this organisation; empty when it can."""
+    found: list[str] = []
+    if len(statement.number) > MAX_NUMBER:
+        found.append(f"the number is longer than {MAX_NUMBER} characters")
+    if statement.payer_id not in facts.payers:
+        found.append(f"payer {statement.payer_id} is not in the published marts: build again")
+    if statement.currency not in settings.currencies:
+        found.append(
+            f"the organisation has no currency {statement.currency}: add it in Xero's settings"
+        )
+    if settings.locked_until is not None and statement.issue_date <= settings.locked_until:
+        found.append(
+            f"the issue date {statement.issue_date} is not after Xero's lock date "
+            f"{settings.locked_until}"
+        )
+    if facts.branding_theme and facts.branding_theme not in settings.themes:
+        found.append(f"xero.yml: the organisation has no branding theme {facts.branding_theme!r}")
+    if sum(line.amount for line in statement.lines) != statement.net:
+        found.append("the issued lines do not add up to the issued net amount")
+    for line in statement.lines:
+        try:
+            account = mapping.account_code(line, facts)
+            if not settings.accounts.get(account, False):
+                found.append(
+                    f"account {account} of charge {line.charge_code} is not active in Xero"
+                )
+        except mapping.MappingProblemError as error:
+            found.append(str(error))
+        try:
+            tax_type = mapping.tax_type(line, facts)
+            active, rate = settings.tax_rates.get(tax_type, (False, None))
+            if not active:
+                found.append(f"tax type {tax_type} of {line.tax_code} is not active in Xero")
+            elif rate != line.tax_rate_percent:
+                found.append(
+                    f"tax type {tax_type} is {rate} % in Xero, {line.tax_code} is "
+                    f"{line.tax_rate_percent.normalize():f} % in the book"
+                )
+        except mapping.MappingProblemError as error:
+            found.append(str(error))
+        for item in mapping.tracking(line, facts):
+            if item["Option"] not in settings.tracking.get(item["Name"], frozenset()):
+                found.append(
+                    f"tracking category {item['Name']} has no active option {item['Option']}"
+                    " in Xero"
+                )
+    return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class ContactMatch:
+    """Which contact a payer is: an id, or none yet (to be created), or a problem."""
+
+    contact_id: str | None
+    problem: str | None
+
+
+def match_contact(payer: Payer, contacts: list[Json]) -> ContactMatch:
+    """By ContactNumber; a contact that cannot be used or has our name without our number is left
+    alone, and a person decides."""
+    if len(payer.payer_id) > MAX_CONTACT_NUMBER:
+        return ContactMatch(
+            None,
+            f"payer_id {payer.payer_id} is longer than the {MAX_CONTACT_NUMBER} characters of "
+            "Xero's contact number",
+        )
+    ours = [c for c in contacts if c.get("ContactNumber") == payer.payer_id]
+    active = [c for c in ours if c.get("ContactStatus", "ACTIVE") == "ACTIVE"]
+    if active:
+        return ContactMatch(str(active[0]["ContactID"]), None)
+    if ours:
+        merged = any(c.get("MergedToContactID") for c in ours)
+        state = "was merged into another" if merged else "is archived"
+        return ContactMatch(
+            None,
+            f"the contact of payer {payer.payer_id} {state} in Xero: restore it there, or give the "
+            "contact number to the contact that takes its place",
+        )
+    name = payer.name.strip().casefold()
+    for other in contacts:
+        if (
+            other.get("ContactStatus", "ACTIVE") == "ACTIVE"
+            and str(other.get("Name", "")).strip().casefold() == name
+        ):
+            return ContactMatch(
+                None,
+                f"Xero has an active contact named {payer.name!r} that does not carry our number: "
+                f"if it is the same payer, set its contact number to {payer.payer_id}",
+            )
+    return ContactMatch(None, None)
