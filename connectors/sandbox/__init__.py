@@ -7,6 +7,7 @@ has, so a test can compute what ought to have arrived. Here belong the servers, 
 faults they show; nothing here is used to bill a real site, and nothing here reads the landing zone.
 """
 
-from connectors.sandbox.client import Sandbox, SandboxError
+from connectors.sandbox.child import SandboxError
+from connectors.sandbox.client import Sandbox
 
 __all__ = ["Sandbox", "SandboxError"]

@@ -1,15 +1,11 @@
 """The stand-ins as a Python object: a child process that lives as long as the `with` block.
 
-The child holds the read end of a pipe whose write end is ours; when we go, by whatever death, the
-pipe closes and the child stops itself and its PostgreSQL.
+Readings and faults are known here too, so a test can say what ought to arrive without asking the
+servers.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -18,13 +14,10 @@ from types import TracebackType
 
 import httpx
 
+from connectors.sandbox.child import Child, SandboxError
 from connectors.sandbox.faults import Fault
-from connectors.sandbox.host import ENDPOINTS_FILE, Options, make_recordings
+from connectors.sandbox.host import Options, make_recordings
 from connectors.sandbox.recordings import Recording
-
-
-class SandboxError(RuntimeError):
-    """The stand-ins did not start or did not obey; the message says why."""
 
 
 class Sandbox:
@@ -60,7 +53,7 @@ class Sandbox:
         )
         self._timeout = timeout_seconds
         self._now = self._options.now
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
         self._endpoints: dict[str, object] = {}
         self._recordings: dict[str, Recording] | None = None
 
@@ -137,57 +130,26 @@ class Sandbox:
     def start(self) -> None:
         """Starts the child process and waits until everything answers."""
         options = self._options
-        options.state_dir.mkdir(parents=True, exist_ok=True)
-        endpoints = options.state_dir / ENDPOINTS_FILE
-        command = [
-            sys.executable, "-m", "connectors.sandbox",
-            "--book", str(options.book_dir.resolve()),
-            "--state", str(options.state_dir.resolve()),
-            "--seed", str(options.seed),
-            "--from", options.start.isoformat(),
-            "--to", options.end.isoformat(),
-            "--as-of", options.now.isoformat(),
-            "--until-stdin-ends",
-        ]  # fmt: skip
+        arguments = [
+            f"--book={options.book_dir.resolve()}",
+            f"--state={options.state_dir.resolve()}",
+            f"--seed={options.seed}",
+            f"--from={options.start.isoformat()}",
+            f"--to={options.end.isoformat()}",
+            f"--as-of={options.now.isoformat()}",
+            *(f"--kind={site_id}={kind}" for site_id, kind in (options.kinds or {}).items()),
+        ]
         if not options.has_faults:
-            command.append("--no-faults")
-        for site_id, kind in (options.kinds or {}).items():
-            command += ["--kind", f"{site_id}={kind}"]
-        log = options.state_dir / "sandbox.log"
-        with log.open("wb") as output:
-            self._child = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                cwd=Path(__file__).parents[2],
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + self._timeout
-        while True:
-            if endpoints.is_file():
-                content = json.loads(endpoints.read_text(encoding="utf-8"))
-                if content["pid"] == self._child.pid:
-                    self._endpoints = content
-                    return
-            if self._child.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                tail = log.read_text(encoding="utf-8", errors="replace")[-2000:].strip()
-                raise SandboxError(f"the stand-ins did not start; {log} ends with:\n{tail}")
-            time.sleep(0.02)
+            arguments.append("--no-faults")
+        child = Child("connectors.sandbox", arguments, state_dir=options.state_dir)
+        self._endpoints = child.wait_ready(timeout_seconds=self._timeout)
+        self._child = child
 
     def stop(self) -> None:
         """Stops everything and waits for it; harmless when nothing runs."""
-        if self._child is None:
-            return
         child, self._child = self._child, None
-        if child.stdin is not None:
-            child.stdin.close()
-        try:
-            child.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        if child is not None:
+            child.stop()
 
     def advance(self, now: datetime) -> int:
         """Moves the sites' clock forward; how many files and rows appeared by that."""

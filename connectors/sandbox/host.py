@@ -10,19 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 import secrets
-import signal
-import socket
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import filelock
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -36,9 +30,10 @@ from connectors.sandbox.postgres import PostgresServer, find_installation
 from connectors.sandbox.prometheus import PrometheusSite, RecordedSeries
 from connectors.sandbox.recordings import Recording, record
 from connectors.sandbox.rest_json import NO_TROUBLE, RestJsonSite
+from connectors.sandbox.serving import ENDPOINTS_FILE, serve, write_endpoints
 from connectors.sandbox.sources import source_of
 
-ENDPOINTS_FILE = "endpoints.json"
+_CONTROL = "control"
 _SETTLING = timedelta(days=3, hours=6)
 
 
@@ -99,14 +94,6 @@ class _Clock:
     down: set[str] = field(default_factory=set)
 
 
-class _Server(uvicorn.Server):
-    """A server that leaves signals to the process: there are several of it."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 class Host:
     """All sites of a book in this process."""
 
@@ -116,7 +103,7 @@ class Host:
         self._clock = _Clock(options.now)
         self._folders: list[DropFolder] = []
         self._tables: list[sql.SampleTable] = []
-        self._apps: list[tuple[str, Starlette]] = []
+        self._apps: dict[str, Starlette] = {}
         self._env: dict[str, str] = {}
         self._sites: dict[str, dict[str, object]] = {}
         self._notes: list[str] = []
@@ -135,7 +122,11 @@ class Host:
         try:
             with contextlib.ExitStack() as stack:
                 self._prepare(stack)
-                asyncio.run(self._serve(is_stopped_by_stdin=is_stopped_by_stdin))
+                serve(
+                    {**self._apps, _CONTROL: self._control()},
+                    on_ready=self._write_endpoints,
+                    is_stopped_by_stdin=is_stopped_by_stdin,
+                )
         finally:
             (state_dir / ENDPOINTS_FILE).unlink(missing_ok=True)
             lock.release()
@@ -163,7 +154,7 @@ class Host:
         )
         if not self._options.has_faults:
             site.trouble = NO_TROUBLE
-        self._apps.append((site_id, site.app))
+        self._apps[site_id] = site.app
         self._env[f"{env_prefix(site_id)}_CLIENT_ID"] = client_id
         self._env[f"{env_prefix(site_id)}_CLIENT_SECRET"] = client_secret
 
@@ -173,7 +164,7 @@ class Host:
             now=lambda: self._clock.now,
             is_down=lambda: self._is_down(site_id),
         )
-        self._apps.append((site_id, site.app))
+        self._apps[site_id] = site.app
 
     def _add_files(self, site_id: str, recording: Recording) -> None:
         folder = DropFolder(recording, self._options.state_dir.resolve() / "drops" / site_id)
@@ -205,46 +196,11 @@ class Host:
     def _is_down(self, site_id: str) -> bool:
         return site_id in self._clock.down or self._recordings[site_id].is_down(self._clock.now)
 
-    async def _serve(self, *, is_stopped_by_stdin: bool) -> None:
-        stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, stopping.set)
-        control = Starlette(
-            routes=[
-                Route("/status", self._status),
-                Route("/clock", self._move_clock, methods=["POST"]),
-                Route("/outage", self._set_outage, methods=["POST"]),
-            ]
-        )
-        servers: list[_Server] = []
-        tasks: list[asyncio.Task[None]] = []
-        control_url = ""
-        for site_id, app in [*self._apps, ("", control)]:
-            listener = socket.socket()
-            listener.bind(("127.0.0.1", 0))
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            if site_id:
-                self._env[f"{env_prefix(site_id)}_URL"] = url
-            else:
-                control_url = url
-            config = uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False)
-            servers.append(_Server(config))
-            tasks.append(loop.create_task(servers[-1].serve(sockets=[listener])))
-        while not all(server.started for server in servers):
-            await asyncio.sleep(0.01)
-        self._write_endpoints(control_url)
-        watch = loop.create_task(_parent_gone(stopping)) if is_stopped_by_stdin else None
-        await stopping.wait()
-        for server in servers:
-            server.should_exit = True
-        await asyncio.gather(*tasks)
-        if watch is not None:
-            watch.cancel()
-
-    def _write_endpoints(self, control_url: str) -> None:
+    def _write_endpoints(self, urls: Mapping[str, str]) -> None:
         for site_id, recording in self._recordings.items():
             prefix = env_prefix(site_id)
+            if site_id in urls:
+                self._env[f"{prefix}_URL"] = urls[site_id]
             served = "files" if f"{prefix}_DROPS" in self._env else recording.place.kind
             self._sites[site_id] = {
                 "kind": served,
@@ -252,20 +208,22 @@ class Host:
                 "source": source_of(recording, served),
             }
         content = {
-            "pid": os.getpid(),
-            "control": control_url,
+            "control": urls[_CONTROL],
             "env": dict(sorted(self._env.items())),
             "sites": self._sites,
             "faults": [f.describe() for r in self._recordings.values() for f in r.faults],
             "notes": self._notes,
         }
-        path = self._options.state_dir / ENDPOINTS_FILE
-        temporary = path.with_suffix(".part")
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2)
-        temporary.replace(path)
+        write_endpoints(self._options.state_dir, content)
+
+    def _control(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/status", self._status),
+                Route("/clock", self._move_clock, methods=["POST"]),
+                Route("/outage", self._set_outage, methods=["POST"]),
+            ]
+        )
 
     async def _status(self, _: Request) -> Response:
         return JSONResponse({"now": self._clock.now.isoformat(), "down": sorted(self._clock.down)})
@@ -293,22 +251,3 @@ class Host:
         else:
             self._clock.down.discard(site_id)
         return JSONResponse({"down": sorted(self._clock.down)})
-
-
-async def _parent_gone(stopping: asyncio.Event) -> None:
-    """Sets `stopping` when standard input ends or our parent is another: it has died."""
-    loop = asyncio.get_running_loop()
-    parent = os.getppid()
-    ended = asyncio.Event()
-    descriptor = sys.stdin.fileno()
-
-    def readable() -> None:
-        if not os.read(descriptor, 4096):
-            loop.remove_reader(descriptor)
-            ended.set()
-
-    loop.add_reader(descriptor, readable)
-    while not ended.is_set() and os.getppid() == parent:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), timeout=0.5)
-    stopping.set()
