@@ -43,7 +43,7 @@ from sqlalchemy import (
     text,
     type_coerce,
 )
-from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from exporters.ledger import migrate, tables
 from exporters.ledger.chain import GENESIS, ChainFault, ChainHead, link_hash, row_hash
@@ -54,6 +54,7 @@ from exporters.ledger.types import CalendarDate, ExactDecimal, Instant
 Clock = Callable[[], datetime]
 WRITTEN_BY_US: Final = frozenset({"id", "at", "actor", "os_user", "host"})
 READ_ROWS: Final = 2000
+UNIQUE_VIOLATION: Final = "23505"  # SQLSTATE of the SQL standard
 
 
 @dataclass(frozen=True)
@@ -559,16 +560,14 @@ def _in_words(table: str) -> Iterator[None]:
     """Database errors that a caller can act on, in the ledger's words."""
     try:
         yield
-    except IntegrityError as error:
-        if "UNIQUE" in str(error.orig) or getattr(error.orig, "sqlstate", None) == "23505":
-            raise AlreadyRecorded(
-                f"{table}: this fact is in the ledger already: {error.orig}"
-            ) from (error)
-        raise LedgerError(f"{table}: {error.orig}") from error
     except DBAPIError as error:
         words = str(error.orig)
         if "append-only" in words:
             raise AppendOnlyError(f"{table}: {words}") from error
+        if "UNIQUE" in words or getattr(error.orig, "sqlstate", None) == UNIQUE_VIOLATION:
+            raise AlreadyRecorded(
+                f"{table}: this fact is in the ledger already: {words}"
+            ) from error
         if "locked" in words:
             raise LedgerError(
                 "the ledger is busy: another process has been writing for too long"

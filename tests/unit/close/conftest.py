@@ -86,13 +86,18 @@ class FakeMarts:
         self.payers: dict[str, dict[str, Any]] = {}
         self.has_seller = True
 
-    def put(self, statement_id: str, **changes: Any) -> FakeStatement:
-        """Add a statement or change one, and publish."""
+    def add(self, statement_id: str, **changes: Any) -> FakeStatement:
+        """Add a statement or change one."""
         known = self.statements.get(statement_id, FakeStatement(statement_id))
         self.statements[statement_id] = replace(known, **changes)
         self.payers.setdefault(self.statements[statement_id].payer_id, {})
-        self.publish()
         return self.statements[statement_id]
+
+    def put(self, statement_id: str, **changes: Any) -> FakeStatement:
+        """Add a statement or change one, and publish."""
+        added = self.add(statement_id, **changes)
+        self.publish()
+        return added
 
     def payer(self, payer_id: str, **changes: Any) -> None:
         """Change a payer, and publish."""
@@ -104,6 +109,7 @@ class FakeMarts:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(".next.duckdb")
         with duckdb.connect(str(partial)) as con:
+            con.execute("BEGIN")
             con.execute("SET TimeZone = 'UTC'")
             con.execute(LINES + ";" + STATEMENTS + ";" + OTHERS)
             con.execute(
@@ -127,6 +133,7 @@ class FakeMarts:
                 _insert(con, "payers", row)
             for statement in self.statements.values():
                 self._write(con, statement)
+            con.execute("COMMIT")
         partial.replace(self.path)
 
     def _write(self, con: duckdb.DuckDBPyConnection, fake: FakeStatement) -> None:
@@ -156,7 +163,7 @@ class FakeMarts:
                 "tax_rate_percent": Decimal("25.5"),
                 "tax_amount": Decimal(tax),
                 "estimated_quantity": Decimal(0),
-                "line_key": f"{fake.payer_id}-C/{fake.period}/1/energy{no}/FI-HEL1/-",
+                "line_key": f"{fake.statement_id}/1/energy{no}/FI-HEL1/-",
             } | fake.line
             _insert(con, "statement_lines", row)
         net_sum = sum((Decimal(net) for net, _ in fake.amounts), Decimal(0))

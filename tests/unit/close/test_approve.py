@@ -60,7 +60,7 @@ def test_an_unknown_statement_names_near_ones(marts: Any, ledger: Ledger) -> Non
 @pytest.mark.parametrize(("by", "reason"), [("", "ok"), ("anna", "  ")])
 def test_a_name_and_a_reason_are_needed(marts: Any, ledger: Ledger, by: str, reason: str) -> None:
     marts.put(STATEMENT)
-    with pytest.raises(CloseError, match="--by.*--reason"):
+    with pytest.raises(CloseError, match=r"--by.*--reason"):
         approve(marts.path, ledger, STATEMENT, by=by, reason=reason)
 
 

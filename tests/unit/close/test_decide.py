@@ -1,4 +1,4 @@
-"""Closing a period: what is written, what is approved by itself, and that repeating adds nothing."""
+"""Closing a period: what is written, what is approved by itself, and that it can be repeated."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_stale_marts_are_refused(marts: Any, ledger: Ledger, clock: Any) -> None
     decide(marts.path, ledger, "2026-09", clock=clock)
     issue(marts.path, ledger, "2026-09", clock=clock, code_version="c1")
     marts.put("acme/2026-10/all")
-    with pytest.raises(MartsError, match="acme-0001 of 2026-09 the first.*run m2c build first"):
+    with pytest.raises(MartsError, match=r"acme-0001 of 2026-09 the first.*run m2c build first"):
         decide(marts.path, ledger, OCTOBER, clock=clock)
     marts.put("acme/2026-09/all", state="issued")
     assert decide(marts.path, ledger, OCTOBER, clock=clock).approvals_written == 1
