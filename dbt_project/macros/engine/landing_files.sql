@@ -30,3 +30,8 @@
 {% macro utc_date(instant) -%}
     cast({{ local_time(instant, 0) }} as date)
 {%- endmacro %}
+
+{#- The UTC month of an instant, YYYY-MM. -#}
+{% macro utc_month(instant) -%}
+    strftime({{ local_time(instant, 0) }}, '%Y-%m')
+{%- endmacro %}

@@ -177,7 +177,7 @@ of_days as (
         day,
         cast(sum(occurrences) as bigint) as occurrences,
         case when count(*) = 1 then min(quantity) end as quantity,
-        string_agg({{ plain_number('quantity') }} || ' ' || unit || ' of ' || metric, ' and ' order by metric) as amounts,
+        string_agg({{ number_in_words('quantity') }} || ' ' || unit || ' of ' || metric, ' and ' order by metric) as amounts,
         min(first_start) as first_start,
         min(first_seen) as first_seen
     from of_metrics
@@ -198,36 +198,39 @@ in_words as (
         occurrences,
         quantity,
         first_seen,
-        case kind
+        'Meter ' || meter_id || ' at ' || site_id || ': '
+        || case kind
             when 'future_reading'
                 then
-                    occurrences || ' reading(s) end more than an hour after they were fetched ('
-                    || coalesce(amounts || ', ', '') || 'fetched ' || {{ plain_instant('first_seen') }} || '): set aside, not billed.'
+                    {{ counted_in_words('occurrences', 'reading') }} || ' ending more than an hour after the fetch, set aside, not billed'
+                    || coalesce(' (' || amounts || ')', '')
             when 'absurd_value'
                 then
-                    occurrences || ' reading(s) of 1000000000000 or more'
-                    || coalesce(' (' || amounts || ')', '') || ': set aside, not billed.'
+                    {{ counted_in_words('occurrences', 'reading') }} || ' of 1,000,000,000,000 or more, set aside, not billed'
+                    || coalesce(' (' || amounts || ')', '')
             when 'register_reset'
-                then occurrences || ' time(s) the counter fell, which is no usage but a gap.'
+                then 'the counter fell ' || {{ counted_in_words('occurrences', 'time') }} || ', which is a gap, not usage'
             when 'negative_quantity'
-                then occurrences || ' interval(s) with less than nothing (' || amounts || '): quarantined, not billed.'
+                then {{ counted_in_words('occurrences', 'interval') }} || ' below zero, quarantined, not billed (' || amounts || ')'
             when 'overlapping_intervals'
-                then occurrences || ' intervals that overlap another of the same meter (' || amounts || '): quarantined, not billed.'
+                then
+                    {{ counted_in_words('occurrences', 'interval') }} || ' overlapping another, quarantined, not billed ('
+                    || amounts || ')'
             when 'spike'
                 then
-                    occurrences || ' interval(s) above 1.5 times what the machine can draw (' || amounts
-                    || '): quarantined, not billed.'
+                    {{ counted_in_words('occurrences', 'interval') }}
+                    || ' above 1.5 times the rated power, quarantined, not billed (' || amounts || ')'
             when 'unknown_meter'
-                then occurrences || ' interval(s) of a meter on which no machine stood (' || amounts || '): quarantined, not billed.'
+                then
+                    {{ counted_in_words('occurrences', 'interval') }} || ' while no machine stood on it, quarantined, not billed ('
+                    || amounts || ')'
             when 'unassigned_usage'
                 then
-                    amounts || ' in ' || occurrences || ' interval(s) '
-                    || case
-                        when machine_id is null then 'while no machine stood on the meter'
-                        else 'of a machine that belonged to no contract'
-                    end || ': not billed.'
+                    amounts || ' in ' || {{ counted_in_words('occurrences', 'interval') }}
+                    || coalesce(' of machine ' || machine_id || ', which belonged to no contract', ' while no machine stood on it')
+                    || ', not billed'
         end
-        || ' Meter ' || meter_id || ' at ' || site_id || ', first at ' || {{ plain_instant('first_start') }} || '.' as detail
+        || ', first at ' || {{ instant_in_words('first_start') }} || '.' as detail
     from of_days
 
 ),
@@ -254,14 +257,16 @@ missing_in_words as (
         cast(1 as bigint) as occurrences,
         missing.missing_hours as quantity,
         zone_months.start_at as first_seen,
-        {{ plain_number('missing.missing_hours') }} || ' hour(s) without energy readings of machine ' || missing.machine_id || ' at '
-        || missing.site_id
+        'Machine ' || missing.machine_id || ' at ' || missing.site_id || ' for contract ' || missing.contract_id || ': '
+        || {{ number_in_words('missing.missing_hours') }} || case missing.missing_hours when 1 then ' hour of ' else ' hours of ' end
+        || missing.period
+        || ' without energy readings, not billed'
         || case
             when missing.estimated_hours > 0
-                then ', besides ' || {{ plain_number('missing.estimated_hours') }} || ' hour(s) that were estimated'
+                then ', besides ' || {{ number_in_words('missing.estimated_hours') }} || ' billed as estimated'
             else ''
         end
-        || ': not billed.' as detail
+        || '.' as detail
     from missing
     inner join contract_zones
         on missing.contract_id = contract_zones.contract_id
