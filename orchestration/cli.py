@@ -56,7 +56,7 @@ class App:
             self.terminal.json(report)
         else:
             self.terminal.lines(report["words"])
-        return NEEDS_PERSON if report["needs_person"] else DONE
+        return int(report["exit_code"])
 
 
 def command(parent: click.Group, name: str | None = None) -> Callable[..., click.Command]:
@@ -143,21 +143,26 @@ def land(app: App, first: date, last: date, sites: tuple[str, ...]) -> int:
     if app.terminal.as_json:
         app.terminal.json({"sites": results})
     else:
-        app.terminal.table(
-            ["site", "fetched", "landed", "unchanged", "rejected", "problem"],
-            [
-                [
-                    site,
-                    result.get("rows_fetched"),
-                    result.get("rows_landed"),
-                    result.get("rows_unchanged"),
-                    result.get("rows_rejected"),
-                    result.get("problem"),
-                ]
-                for site, result in results.items()
-            ],
-        )
+        show_landed(app, results)
     return NEEDS_PERSON if any("problem" in result for result in results.values()) else DONE
+
+
+def show_landed(app: App, results: dict[str, Report]) -> None:
+    """A line per site and table that it offers."""
+    columns = ["fetched", "landed", "unchanged", "rejected"]
+    app.terminal.table(
+        ["site", "what", *columns, "problem"],
+        [
+            [site, table["table"], *(table[f"rows_{column}"] for column in columns), None]
+            for site, result in results.items()
+            for table in result.get("results", [])
+        ]
+        + [
+            [site, None, *(None for _ in columns), result["problem"]]
+            for site, result in results.items()
+            if "problem" in result
+        ],
+    )
 
 
 def land_sites(app: App, sites: list[str], *, first: date, last: date) -> dict[str, Report]:
@@ -368,10 +373,10 @@ def publish_period(app: App, period: str, *, apply: bool) -> Report:
 def payments(app: App) -> int:
     """Read from Xero what was paid since the last time."""
     report = read_payments(app)
-    if app.terminal.as_json:
-        app.terminal.json(report["invoices"])
-        return NEEDS_PERSON if report["needs_person"] else DONE
-    return app.answer(report)
+    if not app.terminal.as_json:
+        return app.answer(report)
+    app.terminal.json(report["documents"])
+    return int(report["exit_code"])
 
 
 def read_payments(app: App) -> Report:
@@ -437,7 +442,11 @@ def _act(app: App, action: Callable[..., ActionReport], **what: Any) -> int:
         report = action(ledger, **what)
     refresh_marts(app)
     return app.answer(
-        {**report.as_dict(), "words": report.describe(), "needs_person": report.needs_person}
+        {
+            **report.as_dict(),
+            "words": report.describe(),
+            "exit_code": int(report.needs_person),
+        }
     )
 
 
@@ -625,6 +634,20 @@ def demo(app: App, replay: Path | None) -> int:
     from orchestration import demo as chain
 
     return chain.replay(app, replay) if replay else chain.run(app)
+
+
+@command(cli)
+def docs(app: App) -> int:
+    """Write the data dictionary (dbt docs) as one web page."""
+    from orchestration.dbt import write_docs
+
+    with app.terminal.step("writing the data dictionary"):
+        page = write_docs(app.data_dir)
+    if app.terminal.as_json:
+        app.terminal.json({"page": page})
+    else:
+        app.terminal.lines([str(page)])
+    return DONE
 
 
 @command(cli)

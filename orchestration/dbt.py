@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource
 
 from orchestration.locks import hold
-from orchestration.settings import DBT_PROJECT
+from orchestration.settings import DBT_PROJECT, DataDir
 
 OWNERS = {
     "landing": ["team:data-engineering"],
@@ -79,15 +80,36 @@ def parsed_project() -> Path:
     if manifest.exists() and mark.exists() and mark.read_text() == digest:
         return manifest
     with hold(target, "parse", purpose="parsing the dbt project"):
-        env = {**os.environ, "M2C_DATA_DIR": os.environ.get("M2C_DATA_DIR") or str(target)}
-        command = [str(_dbt_executable()), "--quiet", "parse", "--project-dir", str(DBT_PROJECT)]
-        command += ["--profiles-dir", str(DBT_PROJECT), "--target-path", str(target)]
-        command += ["--log-path", str(target)]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"dbt cannot parse the project:\n{done.stdout}{done.stderr}")
+        data_dir = os.environ.get("M2C_DATA_DIR") or str(target)
+        _dbt(["parse"], target=target, data_dir=Path(data_dir))
         mark.write_text(digest)
     return manifest
+
+
+def write_docs(data_dir: DataDir) -> Path:
+    """The data dictionary of the warehouse as one self-contained page. Raises RuntimeError."""
+    target = data_dir.warehouse / "target"
+    with hold(data_dir.locks, "warehouse", purpose="writing the data dictionary"):
+        _dbt(["docs", "generate", "--static"], target=target, data_dir=data_dir.root)
+    page = data_dir.root / "docs" / "index.html"
+    page.parent.mkdir(exist_ok=True)
+    shutil.copyfile(target / "static_index.html", page)
+    return page
+
+
+def _dbt(arguments: list[str], *, target: Path, data_dir: Path) -> None:
+    command = [str(_dbt_executable()), "--quiet", *arguments, "--target-path", str(target)]
+    command += ["--log-path", str(target), "--no-use-colors"]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "M2C_DATA_DIR": str(data_dir)},
+        cwd=DBT_PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"dbt {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
 
 
 def _inputs_digest() -> str:

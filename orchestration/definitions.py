@@ -56,7 +56,7 @@ def build_definitions(data_dir: DataDir) -> dg.Definitions:
 
 
 def _console(level: str) -> dg.LoggerDefinition:
-    return dg.colored_console_logger.configured({"log_level": level}, name="console")
+    return dg.colored_console_logger.configured({"log_level": level})
 
 
 defs = build_definitions(DataDir.from_env())

@@ -84,20 +84,7 @@ def run(app: App) -> int:
             first_day = calendar.first_day
         _at(calendar.close)
         landed = cli.land_sites(app, sites, first=first_day, last=calendar.last_day)
-        terminal.table(
-            ["site", "read again", "new or corrected", "unchanged", "rejected"],
-            [
-                [
-                    site,
-                    result["rows_fetched"],
-                    result["rows_landed"],
-                    result["rows_unchanged"],
-                    result["rows_rejected"],
-                ]
-                for site, result in landed.items()
-                if "problem" not in result
-            ],
-        )
+        cli.show_landed(app, landed)
         code = _month(app, calendar, sandboxes)
     _where_next(app, calendar)
     return code
@@ -132,8 +119,8 @@ def _month(app: App, calendar: Calendar, sandboxes: Sandboxes) -> int:
     reminded = cli.send_reminders(app, apply=True)
     terminal.lines(reminded["words"])
     _show_invoices(app, calendar.period)
-    steps = (close, issued, published, received, reminded)
-    return int(any(step["needs_person"] for step in steps[1:]))
+    steps = (issued, published, received, reminded)
+    return max(int(step["exit_code"]) for step in steps)
 
 
 def _approve_waiting(app: App, period: str) -> None:

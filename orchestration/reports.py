@@ -6,32 +6,22 @@ The terminal prints what Dagster recorded, so both show the same.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import dagster as dg
 
 
-class Report(Protocol):
-    """What close, issue, publish, payments and reminders answer with."""
-
-    @property
-    def needs_person(self) -> bool: ...
-
-    def as_dict(self) -> Mapping[str, Any]: ...
-
-    def describe(self) -> Iterable[str]: ...
-
-
-def materialized(report: Report, **metadata: Any) -> dg.MaterializeResult[None]:
-    """A materialization that carries the report."""
-    words = list(report.describe())
+def materialized(
+    data: Mapping[str, Any], *, words: Iterable[str], exit_code: int
+) -> dg.MaterializeResult:
+    """A materialization that carries a report: its data, its words, and what it asks of people."""
+    lines = list(words)
     return dg.MaterializeResult(
         metadata={
-            "summary": dg.MetadataValue.md("\n".join(f"- {line}" for line in words) or "nothing"),
-            "needs_person": report.needs_person,
+            "summary": dg.MetadataValue.md("\n".join(f"- {line}" for line in lines) or "nothing"),
+            "exit_code": exit_code,
             "report": dg.MetadataValue.json(
-                {**report.as_dict(), "words": words, "needs_person": report.needs_person}
+                {**data, "words": lines, "exit_code": exit_code},
             ),
-            **metadata,
         }
     )

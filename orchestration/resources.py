@@ -17,7 +17,7 @@ from exporters.ledger import Actor, Ledger
 from orchestration.settings import Clock, DataDir, clock_from_env
 
 
-class DataDirResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class DataDirResource(dg.ConfigurableResource):
     """The data dir of this deployment and the clock of this process."""
 
     root: str

@@ -90,7 +90,7 @@ class Runner:
                 instance=self.instance,
                 partition_key=partition,
                 tags={FROM_TERMINAL_TAG: self._command, **process_tags(), **(tags or {})},
-                run_config={"ops": ops},
+                run_config={"ops": ops, "loggers": {"console": {}}},
                 raise_on_error=True,
             )
         if not result.success:

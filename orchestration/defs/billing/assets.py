@@ -1,8 +1,6 @@
 """Close and issue: decisions and frozen statements, both facts of the ledger, and their
 reports."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from exporters.close import decide, issue
@@ -48,7 +46,7 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
     )
     def close_decisions(
         context: dg.AssetExecutionContext, config: CloseConfig, data_dir: DataDirResource
-    ) -> dg.MaterializeResult[None]:
+    ) -> dg.MaterializeResult:
         layout = data_dir.layout()
         with (
             hold(layout.locks, "warehouse", purpose=f"closing {context.partition_key}"),
@@ -61,7 +59,9 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
                 clock=data_dir.clock(),
                 dry_run=config.dry_run,
             )
-        return materialized(report)
+        return materialized(
+            report.as_dict(), words=report.describe(), exit_code=int(report.needs_person)
+        )
 
     @dg.asset(
         group_name="billing",
@@ -73,7 +73,7 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
     )
     def review_sheet(
         context: dg.AssetExecutionContext, data_dir: DataDirResource
-    ) -> dg.MaterializeResult[None]:
+    ) -> dg.MaterializeResult:
         layout = data_dir.layout()
         files = render_review(
             layout.marts, context.partition_key, layout.reports / context.partition_key
@@ -93,7 +93,7 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
     )
     def issued_statements(
         context: dg.AssetExecutionContext, config: IssueConfig, data_dir: DataDirResource
-    ) -> dg.MaterializeResult[None]:
+    ) -> dg.MaterializeResult:
         layout = data_dir.layout()
         with (
             hold(layout.locks, "warehouse", purpose=f"issuing {context.partition_key}"),
@@ -107,7 +107,9 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
                 code_version=code_version(),
                 dry_run=config.dry_run,
             )
-        return materialized(report)
+        return materialized(
+            report.as_dict(), words=report.describe(), exit_code=int(report.needs_person)
+        )
 
     @dg.asset(
         group_name="billing",
@@ -119,7 +121,7 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
     )
     def statement_reports(
         context: dg.AssetExecutionContext, data_dir: DataDirResource
-    ) -> dg.MaterializeResult[None]:
+    ) -> dg.MaterializeResult:
         layout = data_dir.layout()
         rendered = render_statements(
             layout.marts, context.partition_key, layout.reports / context.partition_key

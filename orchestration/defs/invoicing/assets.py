@@ -1,7 +1,5 @@
 """Xero: invoices created exactly once, and what Xero says of them since."""
 
-from __future__ import annotations
-
 import os
 
 import dagster as dg
@@ -38,7 +36,7 @@ def invoicing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
     )
     def xero_invoices(
         context: dg.AssetExecutionContext, config: PublishConfig, data_dir: DataDirResource
-    ) -> dg.MaterializeResult[None]:
+    ) -> dg.MaterializeResult:
         layout = data_dir.layout()
         if config.apply:
             refuse_outside_loopback(os.environ)
@@ -47,13 +45,14 @@ def invoicing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
                 layout.marts,
                 ledger,
                 context.partition_key,
-                config=XeroConfig.from_env(os.environ, secrets_dir=layout.secrets),
-                reports_dir=layout.reports,
-                locks_dir=layout.locks,
+                config=XeroConfig.from_environment(os.environ, data_dir=layout.root),
+                reports_dir=layout.reports / context.partition_key,
                 clock=data_dir.clock(),
                 apply=config.apply,
             )
-        return materialized(report)
+        return materialized(
+            report.as_dict(), words=report.describe().splitlines(), exit_code=report.exit_code
+        )
 
     @dg.asset(
         group_name="invoicing",
@@ -63,15 +62,17 @@ def invoicing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
         deps=[dg.AssetKey("xero_invoices")],
         description="What Xero says of every invoice: status, what is due, what was paid and when.",
     )
-    def payments_received(data_dir: DataDirResource) -> dg.MaterializeResult[None]:
+    def payments_received(data_dir: DataDirResource) -> dg.MaterializeResult:
         layout = data_dir.layout()
         with data_dir.open_ledger(acting_as="payments") as ledger:
             report = poll_payments(
                 ledger,
-                config=XeroConfig.from_env(os.environ, secrets_dir=layout.secrets),
-                locks_dir=layout.locks,
+                config=XeroConfig.from_environment(os.environ, data_dir=layout.root),
                 clock=data_dir.clock(),
+                marts_path=layout.marts,
             )
-        return materialized(report)
+        return materialized(
+            report.as_dict(), words=report.describe().splitlines(), exit_code=report.exit_code
+        )
 
     return [xero_invoices, payments_received]

@@ -1,8 +1,7 @@
 """Landing: each site's readings by UTC day, and how fresh each site is."""
 
-from __future__ import annotations
-
 import os
+import warnings
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -41,6 +40,8 @@ def site_specs(data_dir: DataDir) -> list[dg.AssetSpec]:
 
 def landing_asset(data_dir: DataDir) -> dg.AssetsDefinition:
     """The asset of all landed readings, partitioned by UTC day and site."""
+    # Landing a range of days in one run is marked beta in this version of Dagster.
+    warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy")
 
     @dg.asset(
         key=["landing", "readings"],
@@ -57,35 +58,35 @@ def landing_asset(data_dir: DataDir) -> dg.AssetsDefinition:
     )
     def readings(
         context: dg.AssetExecutionContext, data_dir: DataDirResource
-    ) -> dg.MaterializeResult[None]:
+    ) -> dg.MaterializeResult:
         layout = data_dir.layout()
         site_ids, window = _scope(context)
         (site_id,) = site_ids
         book = load_book(layout.book)
         try:
             result = land_site(
-                site_id=site_id,
-                timezone=book.sites[site_id].timezone,
-                source=book.sources[site_id],
+                site_id,
+                book.sites[site_id].timezone,
+                book.sources[site_id],
                 window=window,
                 landing_dir=layout.landing,
                 rejected_dir=layout.rejected,
                 env=os.environ,
                 clock=data_dir.clock(),
+                data_dir=layout.root,
             )
         except SourceUnavailable as error:
             if FROM_TERMINAL_TAG in context.run.tags:
                 raise  # a person is watching and can run it again
             raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_RETRY_SECONDS) from error
+        counts = {
+            f"{table.table}: {name}": dg.MetadataValue.int(count)
+            for table in result.results
+            for name, count in table.as_dict().items()
+            if name.startswith("rows_") and count
+        }
         return dg.MaterializeResult(
-            metadata={
-                "rows_fetched": result.rows_fetched,
-                "rows_landed": result.rows_landed,
-                "rows_unchanged": result.rows_unchanged,
-                "rows_rejected": result.rows_rejected,
-                "batches": len(result.batches),
-                "report": dg.MetadataValue.json(result.as_dict()),
-            }
+            metadata={**counts, "report": dg.MetadataValue.json(result.as_dict())}
         )
 
     return readings

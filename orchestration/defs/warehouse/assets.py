@@ -1,7 +1,5 @@
 """Assets of the warehouse: the four inputs of a build, the dbt models, and what readers open."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +21,7 @@ _manifest = parsed_project()
 
 
 @dg.asset(group_name="book", owners=OWNERS["book"], kinds={"csv", "yaml"}, pool=POOL)
-def book(data_dir: DataDirResource) -> dg.MaterializeResult[None]:
+def book(data_dir: DataDirResource) -> dg.MaterializeResult:
     """The billing book, validated whole and compiled to typed tables. A fault stops the run."""
     loaded = inputs.refresh_book(data_dir.layout())
     return dg.MaterializeResult(
@@ -48,20 +46,16 @@ def book(data_dir: DataDirResource) -> dg.MaterializeResult[None]:
         )
     ],
 )
-def landed_batches(data_dir: DataDirResource) -> dg.MaterializeResult[None]:
+def landed_batches(data_dir: DataDirResource) -> dg.MaterializeResult:
     """The manifest: one listing of every landed batch, those refused marked with the reason."""
     manifest = inputs.refresh_manifest(data_dir.layout())
     refused = "\n".join(f"- `{r.path}`: {r.reason}" for r in manifest.refused)
+    report = manifest.as_dict()
     return dg.MaterializeResult(
         metadata={
-            "batches": manifest.files,
-            "new": manifest.new,
-            "changed": manifest.changed,
-            "removed": manifest.removed,
+            **{key: dg.MetadataValue.int(v) for key, v in report.items() if isinstance(v, int)},
             "refused": dg.MetadataValue.md(refused or "none"),
-            "report": dg.MetadataValue.json(
-                {"refused": [{"path": str(r.path), "reason": r.reason} for r in manifest.refused]}
-            ),
+            "report": dg.MetadataValue.json(report),
         },
         check_results=[
             dg.AssetCheckResult(
@@ -145,7 +139,7 @@ MARTS = [
         ),
     ],
 )
-def published_marts(data_dir: DataDirResource) -> dg.MaterializeResult[None]:
+def published_marts(data_dir: DataDirResource) -> dg.MaterializeResult:
     """`published/marts.duckdb`, the complete copy that analysts, exporters and reports open."""
     layout = data_dir.layout()
     with open_marts(layout.marts) as marts:
