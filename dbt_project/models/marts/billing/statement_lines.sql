@@ -1,0 +1,63 @@
+with lines as (
+
+    select
+        period,
+        statement_id,
+        statement_kind,
+        payer_id,
+        customer_id,
+        contract_id,
+        plan_id,
+        plan_version,
+        book_version,
+        charge_code,
+        charge_model,
+        classification,
+        site_id,
+        region,
+        band,
+        description,
+        quantity,
+        unit,
+        unit_price,
+        amount,
+        currency,
+        tax_code,
+        tax_rate_percent,
+        tax_amount,
+        estimated_quantity,
+        line_key,
+        adjusts_period
+    from {{ ref('int_billing__statement_lines') }}
+
+)
+
+select
+    period,
+    statement_id,
+    statement_kind,
+    payer_id,
+    customer_id,
+    contract_id,
+    plan_id,
+    cast(plan_version as integer) as plan_version,
+    book_version,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    region,
+    band,
+    description,
+    cast(quantity as decimal(18, 6)) as quantity,
+    unit,
+    cast(unit_price as decimal(18, 9)) as unit_price,
+    cast(amount as decimal(18, 2)) as amount,
+    currency,
+    tax_code,
+    cast(tax_rate_percent as decimal(9, 4)) as tax_rate_percent,
+    cast(tax_amount as decimal(18, 2)) as tax_amount,
+    cast(estimated_quantity as decimal(18, 6)) as estimated_quantity,
+    line_key,
+    adjusts_period
+from lines
