@@ -97,6 +97,19 @@ class Marts:
         found = self.rows("SELECT * FROM statement_lines WHERE statement_id = ?", [statement_id])
         return sorted(found, key=lambda line: str(line["line_key"]))
 
+    def blocking(self, period: str) -> dict[str, list[str]]:
+        """Why statements of a period are blocked: `kind: detail` by statement_id."""
+        found: dict[str, list[str]] = {}
+        for row in self.rows(
+            "SELECT statement_id, kind, detail FROM billing_exceptions "
+            "WHERE period = ? AND severity = 'blocking' AND statement_id IS NOT NULL "
+            "ORDER BY statement_id, kind, detail, exception_id",
+            [period],
+        ):
+            detail = f": {row['detail']}" if row["detail"] else ""
+            found.setdefault(row["statement_id"], []).append(f"{row['kind']}{detail}")
+        return found
+
     def payers(self) -> dict[str, Row]:
         """The book's payers by payer_id."""
         return {row["payer_id"]: row for row in self.table("payers")}

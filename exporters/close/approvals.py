@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Select, select
 
 from exporters.ledger import Reader, tables
 
 Row = dict[str, Any]
+SHOWN: Final = 3  # exceptions told in words; m2c exceptions lists them all
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,17 @@ def is_blocked(statement: Row) -> bool:
     return bool(statement["decision"] == "blocked" or statement["blocking_exceptions"])
 
 
-def blocked_words(statement: Row) -> str:
-    """Why it is blocked."""
+def blocked_words(statement: Row, details: Sequence[str] = ()) -> str:
+    """Why it is blocked: the first exceptions of the queue that block it, and how many there
+    are."""
+    if details:
+        shown = "; ".join(details[:SHOWN])
+        more = len(details) - SHOWN
+        return f"blocked: {shown}" + (f"; and {more} more" if more > 0 else "")
+    if statement["decision"] == "blocked" and statement["decision_reason"]:
+        return f"blocked: {statement['decision_reason']}"
     count = statement["blocking_exceptions"]
-    said = statement["decision_reason"] or f"{count} blocking exception{'s' * (count != 1)}"
-    return f"blocked: {said}"
+    return f"blocked: {count} blocking exception{'s' * (count != 1)}"
 
 
 def standing(statement: Row, given: Sequence[Row], *, needed: int) -> Standing:

@@ -78,8 +78,9 @@ def approve(
         if statement is None:
             raise CloseError(_unknown(opened, statement_id))
         payer = opened.payers().get(statement["payer_id"])
+        blocking = opened.blocking(statement["period"]).get(statement_id, ())
     if is_blocked(statement):
-        raise RefusedError(f"{statement_id} is {blocked_words(statement)}")
+        raise RefusedError(f"{statement_id} is {blocked_words(statement, blocking)}")
     if statement["lines"] == 0:
         raise RefusedError(f"{statement_id} has no lines: there is nothing to approve")
     if content_hash is not None and content_hash != statement["content_hash"]:

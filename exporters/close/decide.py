@@ -124,12 +124,13 @@ def decide(
     with reading(marts) as opened:
         statements = opened.statements(period)
         payers = opened.payers()
+        blocking = opened.blocking(period)
         over = _over(opened, period, clock())
         if dry_run:
             with ledger.snapshot() as reader:
                 require_current(opened, reader, period)
                 found = [
-                    _decision(row, payers, over, *_known(reader, period), dry_run=True)
+                    _decision(row, payers, over, blocking, *_known(reader, period), dry_run=True)
                     for row in statements
                 ]
             return CloseReport(period, True, tuple(found), 0, 0)
@@ -141,7 +142,8 @@ def decide(
             approved = _write_approvals(tx, period, waiting, over, given)
             issued, given = _known(tx, period)
             found = [
-                _decision(row, payers, over, issued, given, dry_run=False) for row in statements
+                _decision(row, payers, over, blocking, issued, given, dry_run=False)
+                for row in statements
             ]
     return CloseReport(period, False, tuple(found), decided, approved)
 
@@ -153,14 +155,16 @@ def _known(reader: Reader, period: str) -> tuple[dict[str, Row], dict[str, list[
 
 
 def _over(marts: Marts, period: str, now: datetime) -> dict[str, bool]:
-    """By statement_id, whether its month is over for all its contracts."""
+    """By statement_id, whether its month is over for all its contracts that the book still has."""
     zones: dict[str, set[str]] = {}
     for row in marts.rows(
         "SELECT DISTINCT l.statement_id, c.billing_timezone FROM statement_lines l "
-        "JOIN contracts c USING (contract_id) WHERE l.period = ?",
+        "LEFT JOIN contracts c ON c.contract_id = l.contract_id WHERE l.period = ?",
         [period],
     ):
-        zones.setdefault(row["statement_id"], set()).add(row["billing_timezone"])
+        known = zones.setdefault(row["statement_id"], set())
+        if row["billing_timezone"] is not None:
+            known.add(row["billing_timezone"])
     return {name: now >= period_end(period, found) for name, found in zones.items()}
 
 
@@ -227,6 +231,7 @@ def _decision(
     row: Row,
     payers: dict[str, Row],
     over: dict[str, bool],
+    blocking: dict[str, list[str]],
     issued: dict[str, Row],
     given: dict[str, list[Row]],
     *,
@@ -240,7 +245,7 @@ def _decision(
     if statement_id in issued:
         state, reason = "issued", f"issued as {issued[statement_id]['statement_number']}"
     elif is_blocked(row):
-        state, reason = "blocked", blocked_words(row)
+        state, reason = "blocked", blocked_words(row, blocking.get(statement_id, ()))
     elif stands.approved:
         state, reason = "approved", stands.reason
     elif row["decision"] == "auto" and not over.get(statement_id, False):

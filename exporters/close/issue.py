@@ -152,7 +152,7 @@ def issue(
     with reading(marts) as opened:
         statements = opened.statements(period)
         payers, sellers = opened.payers(), opened.sellers()
-        zones = _timezones(opened)
+        zones, blocking = _timezones(opened), opened.blocking(period)
         now = clock()
         notes = _notes(opened, period)
         with ledger.snapshot() as reader:
@@ -166,6 +166,10 @@ def issue(
                 if before is not None:
                     outcomes.append(_already(statement, before))
                     continue
+                if is_blocked(statement):
+                    raise _Refusal(
+                        blocked_words(statement, blocking.get(statement["statement_id"], ()))
+                    )
                 ready = _prepare(opened, statement, payers, sellers, zones, now)
                 if dry_run:
                     with ledger.snapshot() as reader:
@@ -188,8 +192,6 @@ def _prepare(
     now: datetime,
 ) -> _Ready:
     """Everything that must hold in the marts before a statement may be issued."""
-    if is_blocked(statement):
-        raise _Refusal(blocked_words(statement))
     lines = marts.lines(statement["statement_id"])
     _check_lines(statement, lines)
     known = {zones[line["contract_id"]] for line in lines if line["contract_id"] in zones}

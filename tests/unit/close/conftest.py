@@ -45,6 +45,8 @@ OTHERS = """
     CREATE TABLE contracts (contract_id VARCHAR, term_no INTEGER, billing_timezone VARCHAR);
     CREATE TABLE build_info (book_version VARCHAR, code_version VARCHAR, built_at TIMESTAMPTZ,
         ledger_head VARCHAR);
+    CREATE TABLE billing_exceptions (exception_id VARCHAR, kind VARCHAR, severity VARCHAR,
+        period VARCHAR, statement_id VARCHAR, detail VARCHAR);
 """
 
 
@@ -85,6 +87,8 @@ class FakeMarts:
         self.statements: dict[str, FakeStatement] = {}
         self.payers: dict[str, dict[str, Any]] = {}
         self.has_seller = True
+        self.ledger_head: str | None = None
+        self.exceptions: list[dict[str, Any]] = []
 
     def add(self, statement_id: str, **changes: Any) -> FakeStatement:
         """Add a statement or change one."""
@@ -113,8 +117,11 @@ class FakeMarts:
             con.execute("SET TimeZone = 'UTC'")
             con.execute(LINES + ";" + STATEMENTS + ";" + OTHERS)
             con.execute(
-                "INSERT INTO build_info VALUES ('b-1', 'dev', '2026-11-02 03:00:00Z', NULL)"
+                "INSERT INTO build_info VALUES ('b-1', 'dev', '2026-11-02 03:00:00Z', ?)",
+                [self.ledger_head],
             )
+            for row in self.exceptions:
+                _insert(con, "billing_exceptions", row)
             con.execute("INSERT INTO contracts VALUES ('C-1', 1, 'Europe/Helsinki')")
             if self.has_seller:
                 con.execute("INSERT INTO sellers VALUES ('nordic', true, 'Nordic Oy', 'FI')")

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from exporters.close import CloseError, approve, decide, issue
-from exporters.ledger import Ledger, tables
+from exporters.ledger import Ledger, LedgerError, tables
 from exporters.marts import MartsError, open_marts
 
 OCTOBER = "2026-10"
@@ -159,3 +159,52 @@ def test_a_month_without_statements_says_so(marts: Any, ledger: Ledger, clock: A
     marts.put("acme/2026-10/all")
     report = decide(marts.path, ledger, "2026-09", clock=clock)
     assert report.describe() == ["2026-09: no statements"]
+
+
+def test_a_ledger_that_lost_statements_is_refused(marts: Any, ledger: Ledger, clock: Any) -> None:
+    marts.put("acme/2026-10/all", state="issued")
+    with pytest.raises(LedgerError, match="acme/2026-10/all the first, that the ledger does not"):
+        decide(marts.path, ledger, OCTOBER, clock=clock)
+    assert ledger.head().facts == 0
+
+
+def test_a_ledger_without_the_head_of_the_marts_is_refused(
+    marts: Any, ledger: Ledger, clock: Any
+) -> None:
+    marts.put("acme/2026-10/all")
+    decide(marts.path, ledger, OCTOBER, clock=clock)
+    marts.ledger_head = ledger.head().hash
+    marts.put("bolt/2026-10/all")
+    decide(marts.path, ledger, OCTOBER, clock=clock)
+    marts.ledger_head = "f" * 64
+    marts.publish()
+    with pytest.raises(LedgerError, match="which this ledger never had"):
+        decide(marts.path, ledger, OCTOBER, clock=clock)
+
+
+def test_a_block_is_told_in_words(marts: Any, ledger: Ledger, clock: Any) -> None:
+    for no in range(5):
+        marts.exceptions.append(
+            {
+                "exception_id": str(no),
+                "kind": "missing_tax_rule",
+                "severity": "blocking",
+                "period": OCTOBER,
+                "statement_id": "acme/2026-10/all",
+                "detail": f"no rule for energy{no}",
+            }
+        )
+    marts.put("acme/2026-10/all", decision="blocked", reason="5 blocking exceptions", blocking=5)
+    (found,) = decide(marts.path, ledger, OCTOBER, clock=clock).statements
+    assert found.reason == (
+        "blocked: missing_tax_rule: no rule for energy0; missing_tax_rule: no rule for energy1; "
+        "missing_tax_rule: no rule for energy2; and 2 more"
+    )
+
+
+def test_contracts_that_left_the_book_do_not_keep_a_month_open(
+    marts: Any, ledger: Ledger, clock: Any
+) -> None:
+    marts.put("acme/2026-10/all", line={"contract_id": "C-gone"})
+    report = decide(marts.path, ledger, OCTOBER, clock=clock)
+    assert [found.state for found in report.statements] == ["approved"]
