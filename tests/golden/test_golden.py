@@ -1,0 +1,182 @@
+"""Golden scenarios: a data dir filled by hand and what billing it must give, line by line.
+
+The scenarios are not part of the repository; they lie beside it in `../shared/golden`. Where they
+are absent these tests skip. What is compared is what the scenarios promise: every statement line of
+the period in every column that the rules determine, the exceptions of the period as a set, and the
+reconciliation of every UTC day of its month, all at full scale.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
+import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
+import pytest
+
+from connectors.book import compile_book, load_book
+from connectors.landing import scan
+from exporters.ledger.extract import write_extract
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+GOLDEN = REPOSITORY.parent / "shared" / "golden"
+PERIODS = {
+    "01-basic": "2026-05",
+    "02-tiers": "2026-06",
+    "03-time-of-use": "2026-10",
+    "04-moves": "2026-03",
+    "05-money": "2026-07",
+    "06-messy": "2026-05",
+}
+NOW = datetime(2026, 12, 1, 6, 0, tzinfo=UTC)
+
+
+def prepare(data_dir: Path, period: str) -> None:
+    """Write what a build reads: compiled book, manifest, ledger extract and context."""
+    warehouse = data_dir / "warehouse"
+    compile_book(load_book(data_dir / "book"), warehouse / "book")
+    refused = scan(data_dir / "landing", warehouse / "manifest").refused
+    assert refused == (), refused
+    write_extract(None, warehouse / "ledger")
+    context = {
+        "now_at": pa.array([NOW], pa.timestamp("us", "UTC")),
+        "code_version": pa.array(["golden"], pa.string()),
+        "also_period": pa.array([period], pa.string()),
+        "ledger_head": pa.array([None], pa.string()),
+    }
+    (warehouse / "context").mkdir(parents=True)
+    pq.write_table(pa.table(context), warehouse / "context" / "build_context.parquet")
+    (data_dir / "published").mkdir()
+
+
+def build(data_dir: Path) -> Path:
+    """Run dbt, tests of the marts included; the file it would publish."""
+    warehouse = data_dir / "warehouse"
+    project = REPOSITORY / "dbt_project"
+    command = [
+        str(Path(sys.executable).with_name("dbt")),
+        "--no-use-colors",
+        "build",
+        "--exclude-resource-type=unit_test",
+        f"--project-dir={project}",
+        f"--profiles-dir={project}",
+        f"--target-path={warehouse / 'target'}",
+        f"--log-path={warehouse / 'logs'}",
+    ]
+    environment = os.environ | {"M2C_DATA_DIR": str(data_dir)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]
+    return data_dir / "published" / ".marts.next.duckdb"
+
+
+def expected_rows(scenario: str, name: str) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Column names and rows of a file of a scenario, as text; empty = null."""
+    with (GOLDEN / scenario / name).open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    return header, [tuple(row) for row in rows]
+
+
+def text(value: Any) -> str:
+    """A value as the scenarios write it."""
+    if value is None:
+        return ""
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def found_rows(
+    marts: Path, table: str, columns: list[str], where: str, order: str
+) -> list[tuple[str, ...]]:
+    """Rows of a mart as text."""
+    with duckdb.connect(marts, read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        selected = ", ".join(columns)
+        statement = f"select {selected} from {table} where {where} order by {order}"
+        return [tuple(map(text, row)) for row in connection.execute(statement).fetchall()]
+
+
+@pytest.fixture(scope="module", params=sorted(PERIODS))
+def built(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, str, Path]:
+    """A scenario, its period and the marts built from a copy of it."""
+    scenario = str(request.param)
+    if not (GOLDEN / scenario).is_dir():
+        pytest.skip(f"no golden scenario at {GOLDEN / scenario}")
+    data_dir = tmp_path_factory.mktemp(scenario)
+    shutil.copytree(
+        GOLDEN / scenario / "data", data_dir, dirs_exist_ok=True, copy_function=shutil.copyfile
+    )
+    prepare(data_dir, PERIODS[scenario])
+    return scenario, PERIODS[scenario], build(data_dir)
+
+
+def test_every_statement_line_is_exact(built: tuple[str, str, Path]) -> None:
+    scenario, period, marts = built
+    columns, expected = expected_rows(scenario, "statement_lines.csv")
+    found = found_rows(marts, "statement_lines", columns, f"period = '{period}'", "line_key")
+    key = columns.index("line_key")
+    by_key = {row[key]: row for row in found}
+    wrong = {
+        row[key]: {
+            name: (want, got)
+            for name, want, got in zip(columns, row, by_key.get(row[key], ()), strict=False)
+            if want != got
+        }
+        or "missing"
+        for row in expected
+        if by_key.get(row[key]) != row
+    }
+    assert wrong == {}
+    assert len(found) == len(expected), sorted(set(by_key) - {row[key] for row in expected})
+
+
+def test_exceptions_are_those_of_the_scenario(built: tuple[str, str, Path]) -> None:
+    scenario, period, marts = built
+    columns, expected = expected_rows(scenario, "exceptions.csv")
+    found = found_rows(marts, "billing_exceptions", columns, f"period = '{period}'", "1")
+    assert Counter(map(plain(columns), found)) == Counter(map(plain(columns), expected))
+
+
+def plain(columns: list[str]) -> Any:
+    """Rows with the quantity as a number, whose scale the scenarios do not promise."""
+    at = columns.index("quantity")
+
+    def with_number(row: tuple[str, ...]) -> tuple[Any, ...]:
+        return (*row[:at], Decimal(row[at]) if row[at] else None, *row[at + 1 :])
+
+    return with_number
+
+
+def test_usage_reconciles_on_every_day(built: tuple[str, str, Path]) -> None:
+    scenario, period, marts = built
+    columns, expected = expected_rows(scenario, "usage_reconciliation.csv")
+    found = found_rows(
+        marts,
+        "usage_reconciliation",
+        columns,
+        f"strftime(usage_date, '%Y-%m') = '{period}'",
+        "site_id, metric, usage_date",
+    )
+    order = [columns.index(name) for name in ("site_id", "metric", "usage_date")]
+    expected.sort(key=lambda row: [row[at] for at in order])
+    numbers = {
+        at for at, name in enumerate(columns) if name not in {"site_id", "metric", "usage_date"}
+    }
+
+    def valued(rows: list[tuple[str, ...]]) -> list[tuple[Any, ...]]:
+        return [
+            tuple(Decimal(v or 0) if at in numbers else v for at, v in enumerate(row))
+            for row in rows
+        ]
+
+    assert valued(found) == valued(expected)
