@@ -74,7 +74,12 @@ class Settings(Document):
 
 
 class SourceDocument(Document):
-    """sources.yml, one site: how its readings are fetched."""
+    """sources.yml, one site: how its readings are fetched.
+
+    Texts in `config` may hold `${NAME}` or `${NAME:-default}`: an environment variable, put in when
+    the connector is built. The loaded book keeps them as they are, so that it does not depend on
+    the machine it is loaded on.
+    """
 
     kind: Identifier
     config: Mapping[str, Any] = Field(default_factory=dict)

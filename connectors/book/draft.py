@@ -293,8 +293,7 @@ def _table(
 
 
 def _names(table: CsvTable, column: str) -> set[str]:
-    rows = (*table.rows, *table.damaged)
-    return {row.values[column] for row in rows if column in row.values}
+    return {row.values[column] for row in table.rows if column in row.values} | table.damaged
 
 
 def _open(draft: Draft, name: str) -> YamlFile | None:

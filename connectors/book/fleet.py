@@ -210,7 +210,7 @@ def terms(draft: Draft) -> list[Term]:
     check_reference(draft, draft.contracts, "customer_id", "customer", "customers.csv")
     check_reference(draft, draft.contracts, "payer_id", "payer", "payers.csv")
     check_reference(draft, draft.contracts, "plan_id", "plan", "plans/")
-    plans = {item.head.plan_id: item for item in draft.plans}
+    plans = {item.head.plan_id: item for item in reversed(draft.plans)}
     groups: dict[str, list[tuple[datetime, datetime | None, Record[ContractRow]]]] = defaultdict(
         list
     )

@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from connectors.book import fleet, money, tariffs
+from connectors.book import around, fleet, money, tariffs
 from connectors.book.documents import Settings, XeroMapping
 from connectors.book.draft import Draft, read_draft
 from connectors.book.faults import BookError, Findings
@@ -28,8 +28,8 @@ def load_book(book_dir: Path) -> Book:
     fleet.check_sites(draft)
     fleet.check_customers(draft)
     tariffs.check_calendars(draft)
-    money.check_sellers(draft)
-    money.check_dunning(draft)
+    around.check_sellers(draft)
+    around.check_dunning(draft)
     money.check_payers(draft)
     placements = fleet.placements(draft)
     terms = fleet.terms(draft)
@@ -39,8 +39,8 @@ def load_book(book_dir: Path) -> Book:
     edits = money.edits_of(draft)
     money.check_rates(draft)
     _check_routes_and_taxes(draft, terms, plans)
-    money.check_xero(draft)
-    sources = money.sources_of(draft)
+    around.check_xero(draft)
+    sources = around.sources_of(draft)
     if findings.faults:
         raise BookError(findings.faults)
     return Book(

@@ -35,7 +35,7 @@ _INSTANT = re.compile(
 _CLOCK = re.compile(r"([0-9]{2}):([0-9]{2})")
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-_ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 class Scalar(str):

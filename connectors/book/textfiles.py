@@ -43,13 +43,13 @@ class CsvRow:
 
 @dataclass(frozen=True, slots=True)
 class CsvTable:
-    """A file's records; `damaged` ones have too few or too many values and count only as names.
+    """A file's records, and all values of damaged ones, those with too few or too many.
 
     `sound` is False where records may have been lost, so that nothing can be called unknown.
     """
 
     rows: tuple[CsvRow, ...] = ()
-    damaged: tuple[CsvRow, ...] = ()
+    damaged: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()
     sound: bool = True
 
@@ -96,7 +96,7 @@ def read_csv(
         return CsvTable(sound=False)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[CsvRow] = []
-    damaged: list[CsvRow] = []
+    damaged: set[str] = set()
     header: list[str] | None = None
     line = 1
     try:
@@ -109,30 +109,26 @@ def read_csv(
                 if not _check_header(name, start, header, columns, required, findings):
                     return CsvTable(sound=False)
                 continue
-            # Reversed, so that of a column standing there twice the first one counts.
-            pairs = [*zip(header, record, strict=False)][::-1]
-            row = CsvRow(start, {c: v for c, v in pairs if v != "" and c in columns})
             if len(record) == len(header):
-                rows.append(row)
+                # Reversed, so that of a column standing there twice the first one counts.
+                pairs = [*zip(header, record, strict=True)][::-1]
+                values = {c: v for c, v in pairs if v != "" and c in columns}
+                rows.append(CsvRow(start, values))
                 continue
-            damaged.append(row)
-            findings.fault(
-                name,
-                start,
-                None,
-                ",".join(record),
-                f"has {len(record)} values where the header has {len(header)} columns (a value "
-                "with a comma in it must stand in double quotes)",
-            )
+            damaged.update(record)
+            message = f"has {len(record)} values where the header has {len(header)} columns"
+            if len(record) > len(header):
+                message += "; a value with a comma in it must stand in double quotes"
+            findings.fault(name, start, None, ",".join(record), message)
     except csv.Error as error:
         findings.fault(name, line, None, None, f"is not CSV: {error}")
-        return CsvTable(tuple(rows), tuple(damaged), sound=False)
+        return CsvTable(tuple(rows), frozenset(damaged), sound=False)
     if header is None:
         findings.fault(
             name, 1, None, None, "expected a header row with the columns " + ", ".join(columns)
         )
         return CsvTable(sound=False)
-    return CsvTable(tuple(rows), tuple(damaged), frozenset(required) - set(header))
+    return CsvTable(tuple(rows), frozenset(damaged), frozenset(required) - set(header))
 
 
 def _check_header(
@@ -215,7 +211,7 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode, path: Path_, line: int) -> Any:
         text = str(node.value)
         if node.tag not in _TEXT_TAGS:
-            self._fault(line, path, f"tags such as {node.tag} are not used in the book")
+            self._fault(line, path, f"tags such as {node.tag} are not used", text)
             return None
         if node.style is not None:
             return text
@@ -242,8 +238,9 @@ class _Builder:
                 merged = self._merge(value_node, path, line)
                 continue
             if key in own:
-                first = self.lines[(*path, key)]
-                self._fault(line, (*path, key), f"this key stands here twice (first line {first})")
+                message = f"this key stands here twice (first line {self.lines[(*path, key)]})"
+                value = value_node.value if isinstance(value_node, yaml.ScalarNode) else None
+                self._fault(line, (*path, key), message, value)
                 continue
             self.lines[(*path, key)] = line
             own[key] = self.build(value_node, (*path, key))
@@ -259,8 +256,8 @@ class _Builder:
             merged = {**self.build(source, path), **merged}
         return merged
 
-    def _fault(self, line: int, path: Path_, message: str) -> None:
-        self.findings.fault(self.name, line, path_text(path) or None, None, message)
+    def _fault(self, line: int, path: Path_, message: str, value: str | None = None) -> None:
+        self.findings.fault(self.name, line, path_text(path) or None, value, message)
 
 
 def path_text(path: Path_) -> str:
@@ -301,7 +298,8 @@ def validate(
         return model.model_validate(data)
     except ValidationError as error:
         for problem in error.errors(include_url=False):
-            place: Path_ = (*path, *problem["loc"])
+            # pydantic marks a fault of a key itself by a last step of its own.
+            place: Path_ = (*path, *(step for step in problem["loc"] if step != "[key]"))
             value = problem["input"]
             if problem["type"] == "missing" and place[-1] in ignore_missing:
                 continue
@@ -312,7 +310,8 @@ def validate(
                 file,
                 line,
                 path_text(place) or None,
-                _blamed(problem["type"], value),
+                # A secret pasted into the book by mistake must not be repeated anywhere.
+                "(not shown)" if "secrets" in place else _blamed(problem["type"], value),
                 _message(problem["type"], problem["msg"], model, problem["loc"]),
             )
         return None

@@ -1,0 +1,183 @@
+"""Rules about the documents around the billing: sellers, sources, dunning, the mapping to Xero."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from connectors.base import SourceSpec
+from connectors.book.documents import SourceDocument
+from connectors.book.draft import Draft, Item
+from connectors.book.textfiles import Path_, plain
+from connectors.registry import check_source
+
+_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+def check_sellers(draft: Draft) -> None:
+    """Unique sellers; a logo that is there; bank accounts whose check digits are right."""
+    seen: set[str] = set()
+    for item in draft.sellers:
+        seller = item.data
+        if seller.seller_id in seen:
+            draft.fault_at(
+                item.source,
+                (*item.path, "seller_id"),
+                "this seller_id stands here twice",
+                value=seller.seller_id,
+            )
+        seen.add(seller.seller_id)
+        if seller.logo is not None and not _beside(draft, seller.logo):
+            draft.fault_at(
+                item.source,
+                (*item.path, "logo"),
+                "expected the name of a file beside seller.yml",
+                value=seller.logo,
+            )
+        for currency, account in seller.bank_accounts.items():
+            path = (*item.path, "bank_accounts", currency)
+            if account.iban is None and account.account is None:
+                draft.fault_at(item.source, path, "expected an iban or an account")
+            if account.iban is not None and not iban_is_sound(account.iban):
+                draft.warn_at(
+                    item.source,
+                    (*path, "iban"),
+                    "its check digits are wrong; customers cannot pay to it",
+                    value=account.iban,
+                )
+
+
+def _beside(draft: Draft, name: str) -> bool:
+    return "/" not in name and "\\" not in name and (draft.book_dir / name).is_file()
+
+
+def iban_is_sound(iban: str) -> bool:
+    """ISO 13616: with the first four characters moved to the end, modulo 97 gives 1."""
+    plain_iban = iban.replace(" ", "")
+    if not (plain_iban.isascii() and plain_iban.isalnum() and 15 <= len(plain_iban) <= 34):
+        return False
+    turned = plain_iban[4:] + plain_iban[:4]
+    return int("".join(str(int(character, 36)) for character in turned)) % 97 == 1
+
+
+def check_dunning(draft: Draft) -> None:
+    """Unique policies; stages in order of days, which refer to earlier ones."""
+    seen: set[str] = set()
+    for item in draft.policies:
+        policy = item.data
+        if policy.policy_id in seen:
+            draft.fault_at(
+                item.source,
+                (*item.path, "policy_id"),
+                "this policy_id stands here twice",
+                value=policy.policy_id,
+            )
+        seen.add(policy.policy_id)
+        earlier: list[str] = []
+        days = -1
+        for number, stage in enumerate(policy.stages):
+            path = (*item.path, "stages", number)
+            if stage.stage in earlier:
+                draft.fault_at(
+                    item.source, (*path, "stage"), "this stage stands here twice", value=stage.stage
+                )
+            if stage.days_overdue <= days:
+                draft.fault_at(
+                    item.source,
+                    (*path, "days_overdue"),
+                    f"expected more than {days}, the days of the stage before",
+                    value=stage.days_overdue,
+                )
+            days = stage.days_overdue
+            if stage.action == "email" and stage.template is None:
+                draft.fault_at(item.source, (*path, "template"), "an email needs a template")
+            for position, name in enumerate(stage.requires):
+                if name not in earlier:
+                    draft.fault_at(
+                        item.source,
+                        (*path, "requires", position),
+                        "expected an earlier stage of this policy",
+                        value=name,
+                    )
+            earlier.append(stage.stage)
+
+
+def check_xero(draft: Draft) -> None:
+    """Names that nothing in the book has are likely slips; Xero itself is asked at preflight."""
+    item = draft.xero
+    if item is None:
+        return
+    known = draft.charge_codes
+    for code in item.data.accounts:
+        if known is not None and code not in {"default", "credit"} and code not in known:
+            draft.warn_at(
+                item.source,
+                ("accounts", code),
+                "no plan of the book has a charge of this code",
+                value=code,
+            )
+    for code in item.data.tax_types:
+        if not draft.knows("tax_code", code):
+            draft.warn_at(
+                item.source, ("tax_types", code), "tax_rules.csv has no such tax_code", value=code
+            )
+    if item.data.tax_types:
+        for code in sorted({r.row.tax_code for r in draft.tax_rules} - set(item.data.tax_types)):
+            draft.warn_at(
+                item.source, ("tax_types",), f"tax_code {code} of tax_rules.csv has no TaxType here"
+            )
+
+
+def sources_of(draft: Draft) -> dict[str, SourceSpec]:
+    """sources.yml, each entry checked by the connector it names; placeholders stay as they are."""
+    found: dict[str, SourceSpec] = {}
+    for site_id, item in draft.sources.items():
+        if not draft.knows("site", site_id):
+            draft.fault_at(
+                item.source, item.path, "there is no such site in sites.csv", value=site_id
+            )
+        document = item.data
+        config = plain(dict(document.config))
+        _check_connector(draft, item, config)
+        found[site_id] = SourceSpec(document.kind, config, dict(document.secrets))
+    return found
+
+
+def _check_connector(draft: Draft, item: Item[SourceDocument], config: dict[str, Any]) -> None:
+    """What the connector of this kind says about its config.
+
+    A placeholder with a default is checked as that default. One without has no value before the
+    connector is built, so what is said about it now means nothing.
+    """
+    document = item.data
+    spec = SourceSpec(document.kind, _with_defaults(config), dict(document.secrets))
+    for field, value, message in check_source(spec):
+        path: Path_ = (
+            *item.path,
+            *(int(step) if step.isdecimal() else step for step in field.split(".")),
+        )
+        if not _is_open(_at({"config": config}, path[1:])):
+            draft.fault_at(item.source, path, message, value=value)
+
+
+def _with_defaults(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_defaults(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_with_defaults(entry) for entry in value]
+    if isinstance(value, str):
+        return _PLACEHOLDER.sub(lambda m: m[0] if m[2] is None else m[2], value)
+    return value
+
+
+def _at(value: Any, path: Path_) -> Any:
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def _is_open(value: Any) -> bool:
+    return isinstance(value, str) and any(m[2] is None for m in _PLACEHOLDER.finditer(value))
