@@ -70,7 +70,7 @@ def drops(recording: Recording) -> list[Drop]:
     by_day: dict[date, list[Reading]] = {}
     for reading in recording.versions:
         by_day.setdefault(reading.start.astimezone(place.zone).date(), []).append(reading)
-    steady = _is_steady(place.zone, recording.start, recording.end)
+    steady = is_steady(place.zone, recording.start, recording.end)
     found: list[Drop] = []
     for day, versions in sorted(by_day.items()):
         usual = drop_time(place, versions[0].start)
@@ -106,7 +106,7 @@ def _day(fault: Fault, zone: ZoneInfo) -> date:
     return fault.from_at.astimezone(zone).date()
 
 
-def _is_steady(zone: ZoneInfo, start: datetime, end: datetime) -> bool:
+def is_steady(zone: ZoneInfo, start: datetime, end: datetime) -> bool:
     days = range(-2, (end - start).days + 3)
     return len({(start + timedelta(days=day)).astimezone(zone).utcoffset() for day in days}) == 1
 
