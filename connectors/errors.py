@@ -56,3 +56,7 @@ class SourceRefused(ConnectorError):  # noqa: N818 - as above
 
 class SourceAnswerError(ConnectorError):
     """The answer is not what the configuration says: broken JSON, a missing field, no end."""
+
+
+class AnswerTooLargeError(SourceAnswerError):
+    """The answer is longer than is accepted at once; a shorter window may help."""

@@ -30,6 +30,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from connectors.base import SECRET_NAME, Clock, ConfigModel
 from connectors.errors import (
+    AnswerTooLargeError,
     CircuitOpen,
     SourceAnswerError,
     SourceRefused,
@@ -582,7 +583,7 @@ class HttpClient:
             for piece in response.iter_bytes():
                 content += piece
                 if len(content) > limit:
-                    raise SourceAnswerError(
+                    raise AnswerTooLargeError(
                         self._site_id,
                         f"{_path(request.url)} answers more than {self._config.max_answer_mb} MB "
                         "at once; ask for smaller pages or shorter windows, or raise "

@@ -103,7 +103,7 @@ def _checked(spec: SourceSpec) -> tuple[ConfigModel | None, list[ConfigFault]]:
     try:
         config = _module(spec.kind).Config.model_validate(dict(spec.config))
     except ValidationError as error:
-        return None, [*faults, *_config_faults(error)]
+        return None, [*faults, *_config_faults(error, spec)]
     used = dict.fromkeys(name for _, name in config.secret_names())
     faults += [
         ConfigFault(f"config.{field}", repr(name), f"names no secret; add it under secrets: {name}")
@@ -118,10 +118,10 @@ def _checked(spec: SourceSpec) -> tuple[ConfigModel | None, list[ConfigFault]]:
     return config, faults
 
 
-def _config_faults(error: ValidationError) -> list[ConfigFault]:
+def _config_faults(error: ValidationError, spec: SourceSpec) -> list[ConfigFault]:
     faults = []
     for found in error.errors(include_url=False, include_context=False):
-        field = ".".join(("config", *(str(step) for step in found["loc"])))
+        field = ".".join(("config", *_steps(found["loc"], spec.config)))
         message = found["msg"].removeprefix("Value error, ")
         if found["type"] == "extra_forbidden":
             message = "is not a key of this configuration"
@@ -129,6 +129,23 @@ def _config_faults(error: ValidationError) -> list[ConfigFault]:
             message = "is required"
         faults.append(ConfigFault(field, _shown(field, found.get("input")), message))
     return faults
+
+
+def _steps(location: tuple[int | str, ...], config: object) -> list[str]:
+    """Return where a fault is as it is written in the book, without the names of our models."""
+    steps = []
+    for number, step in enumerate(location):
+        if isinstance(config, Mapping):
+            if step not in config and number + 1 < len(location):
+                continue
+            config = config.get(step)
+        elif isinstance(config, list) and isinstance(step, int) and step < len(config):
+            config = config[step]
+        elif not isinstance(config, list):
+            # Below a shorthand, or at a model's name behind it: the book has no such step.
+            continue
+        steps.append(str(step))
+    return steps
 
 
 def _shown(field: str, value: object) -> str:

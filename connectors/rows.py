@@ -22,7 +22,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from connectors.base import Batch, ConfigModel, Rejected
 from connectors.tables import CHARGE_EVENTS, IDENTIFIER, INDEX_PRICES, READINGS, Table
-from connectors.times import TimeReader, TimeSpec
+from connectors.times import TimeField, TimeReader, TimeSpec
 from connectors.units import fit_decimal, multiply_exactly, parse_decimal
 
 Get = Callable[[Any, str], object]
@@ -259,12 +259,13 @@ class BatchBuilder:
         field: str | None = None,
         value: object = None,
         raw: object = None,
+        origin: str | None = None,
     ) -> None:
-        """Set a record aside."""
+        """Set a record aside; ``origin`` where it is narrower than that of the batch."""
         self._rejected.append(
             Rejected(
                 reason=reason,
-                origin=self._origin,
+                origin=origin or self._origin,
                 row=row,
                 meter=meter,
                 field=field,
@@ -336,7 +337,14 @@ class RowMapper:
             clock.new_answer()
         return BatchBuilder(self.table, origin=origin, repeated=self._mapping.repeated)
 
-    def map_into(self, builder: BatchBuilder, record: Any, *, row: int | None = None) -> None:
+    def map_into(
+        self,
+        builder: BatchBuilder,
+        record: Any,
+        *,
+        row: int | None = None,
+        origin: str | None = None,
+    ) -> None:
         """Add the record's row to the builder, or its rejection."""
         try:
             read = self._read(record) if self._is_meant(record) else None
@@ -348,12 +356,28 @@ class RowMapper:
                 field=fault.field,
                 value=fault.value,
                 raw=record,
+                origin=origin,
             )
             return
         if read is None:
             builder.skip()
         else:
             builder.add(read)
+
+    def fields(self) -> set[str]:
+        """Return every field of a record that the mapping looks at."""
+        mapping = self._mapping
+        fields = {*mapping.records.only, *mapping.records.without}
+        for name in type(mapping).model_fields:
+            value = getattr(mapping, name)
+            if isinstance(value, ValueFrom):
+                fields |= {value.field} if value.field is not None else set()
+                fields |= set(fields_of(value.template)) if value.template is not None else set()
+            elif isinstance(value, TimeField):
+                fields.add(value.field)
+        fields |= {mapping.value} if isinstance(mapping, ReadingMap) else set()
+        fields |= {mapping.price} if isinstance(mapping, PriceMap) else set()
+        return fields
 
     def _subject(self, record: Any) -> str | None:
         mapping = self._mapping
