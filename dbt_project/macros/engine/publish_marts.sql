@@ -20,15 +20,20 @@
                     {%- do marts.append(node) -%}
                 {%- endif -%}
             {%- endfor -%}
-            {%- do run_query("attach '" ~ next_file ~ "' as next_marts (storage_version 'v1.0.0')") -%}
+            {#- One transaction: a commit per table and comment would cost seconds. -#}
+            {%- set statements = ["begin"] -%}
             {%- for node in marts | sort(attribute='name') -%}
+                {%- set table = 'next_marts.main.' ~ node.name -%}
                 {%- set columns = node.columns.values() | map(attribute='name') | join(', ') -%}
-                {%- do run_query('create or replace table next_marts.main.' ~ node.name ~ ' as select ' ~ columns ~ ' from marts.' ~ node.name) -%}
-                {%- do run_query("comment on table next_marts.main." ~ node.name ~ " is '" ~ node.description | replace("'", "''") ~ "'") -%}
+                {%- do statements.append('create table ' ~ table ~ ' as select ' ~ columns ~ ' from marts.' ~ node.name) -%}
+                {%- do statements.append("comment on table " ~ table ~ " is '" ~ node.description | replace("'", "''") ~ "'") -%}
                 {%- for column in node.columns.values() -%}
-                    {%- do run_query("comment on column next_marts.main." ~ node.name ~ "." ~ column.name ~ " is '" ~ column.description | replace("'", "''") ~ "'") -%}
+                    {%- do statements.append("comment on column " ~ table ~ "." ~ column.name ~ " is '" ~ column.description | replace("'", "''") ~ "'") -%}
                 {%- endfor -%}
             {%- endfor -%}
+            {%- do statements.append("commit") -%}
+            {%- do run_query("attach '" ~ next_file ~ "' as next_marts (storage_version 'v1.0.0')") -%}
+            {%- do run_query(statements | join(';\n')) -%}
             {%- do run_query('checkpoint next_marts') -%}
             {%- do run_query('detach next_marts') -%}
         {%- endif -%}
