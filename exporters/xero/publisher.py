@@ -51,6 +51,7 @@ from exporters.xero.wire import Json, encode, items, money
 BATCH = 50
 BATCH_BYTES = 3_000_000
 ATTEMPTS = 3
+KNOWN = (*WAITING, *APPROVED)
 MAX_FILE_BYTES = 10 * 1024 * 1024
 Clock = Callable[[], datetime]
 
@@ -335,6 +336,13 @@ class _Run:
         self._create_contacts(to_create)
         for batch in _batches([item for item in to_create if item.line.action == "create"]):
             self._create(batch)
+        with self._ledger.transaction() as tx:
+            for item in self._items:
+                if item.line.action in ("create", "adopt", "finish") and item.remote is not None:
+                    status = item.remote.get("Status")
+                    if status not in KNOWN:
+                        words = f"Xero gives it a status we do not know: {status}"
+                        self._quarantine(tx, item, words)
         drafts = [
             item
             for item in self._items
@@ -582,7 +590,10 @@ class _Run:
                     self._quarantine(tx, item, f"Xero refused it: {words}")
                 elif not id_of(element):
                     doubtful.append(item)
-                elif differences(_sent(item), item.statement, element):
+                elif (
+                    differences(_sent(item), item.statement, element)
+                    or element.get("Status") not in KNOWN
+                ):
                     # Written down with its id before the second look, whatever that brings.
                     self._record_ours(tx, item, intents[item.number], element)
                     doubtful.append(item)

@@ -89,6 +89,7 @@ class LocalXero:
         self.limits = Limits(minute=minute_limit, day=day_limit)
         self.keys = Keys()
         self.faults: list[Fault] = []
+        self.refused_numbers: frozenset[str] = frozenset()
         self.requests: list[Json] = []
         self.org = Organisation(self.store, self.now)
         self.tokens = Tokens(self.store)
@@ -224,7 +225,7 @@ class LocalXero:
                 for place, value in fault.changes.items():
                     put_path(answer, place, value)
                 reply = Reply(reply.status, dumps(answer).encode())
-        limited = reply.status == 429
+        limited = reply.status in (401, 403, 429)
         if (
             keyed
             and not limited
@@ -560,6 +561,8 @@ class LocalXero:
     def _save(self, method: str, head: str, kind: str | None, item: Json, unitdp: int) -> Json:
         create = method == "PUT"
         if kind is not None:
+            if item.get(KINDS[kind][1]) in self.refused_numbers:
+                raise ElementError("A validation exception occurred")
             body = self.org.save_document(kind, item, create=create, unitdp=unitdp)
             return self.org.render_document(kind, body, lines=True)
         if head == "Contacts":
@@ -782,6 +785,9 @@ class LocalXero:
     def _admin_limits(self, *, minute: int | None = None, day: int | None = None) -> None:
         self.limits.minute = self.limits.minute if minute is None else minute
         self.limits.day = self.limits.day if day is None else day
+
+    def _admin_refuse_numbers(self, *, numbers: list[str]) -> None:
+        self.refused_numbers = frozenset(numbers)
 
     def _admin_use_up_day(self) -> None:
         self.limits.use_up_day(self.now())
