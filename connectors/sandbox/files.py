@@ -15,10 +15,10 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from connectors.sandbox.faults import Fault
-from connectors.sandbox.recordings import CUT_AFTER, Reading, Recording, drop_time
+from connectors.sandbox.recordings import Reading, Recording, drop_time
 
 HEADER = "meter_id,interval_start,interval_end,energy_wh,status"
+GAUGE_HEADER = "meter_id,sampled_at,watts,status"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,68 +71,54 @@ def drops(recording: Recording) -> list[Drop]:
     for reading in recording.versions:
         by_day.setdefault(reading.start.astimezone(place.zone).date(), []).append(reading)
     steady = is_steady(place.zone, recording.start, recording.end)
+    header = GAUGE_HEADER if recording.profile.shape == "gauge" else HEADER
     found: list[Drop] = []
     for day, versions in sorted(by_day.items()):
         usual = drop_time(place, versions[0].start)
-        for number, moment in enumerate(sorted({v.published_at for v in versions}), start=1):
+        first_rows: list[str] = []
+        for number, moment in enumerate(
+            sorted({max(v.published_at, usual) for v in versions}), start=1
+        ):
             seen = {(v.start, v.meter_id): v for v in versions if v.published_at <= moment}
-            rows = [seen[key] for key in sorted(seen)]
-            whole = _text(rows, place.zone, steady=steady)
-            cut = next(
-                (f for f in recording.faults if f.kind == "cut_off" and _day(f, place.zone) == day),
-                None,
-            )
+            rows = [_row(seen[key], place.zone, steady=steady) for key in sorted(seen)]
+            first_rows = first_rows or rows
             suffix = "" if number == 1 else f"_{number}"
-            name = f"{site}_{day:%Y-%m-%d}{suffix}.csv"
-            if cut is not None and number == 1 and cut.published_at is not None:
-                later = {(v.start, v.meter_id): v for v in versions}
-                following = min(key for key in later if key[0] >= cut.from_at + CUT_AFTER)
-                whole = _cut(whole, _row(later[following], place.zone, steady=steady))
-            found.append(Drop(name, max(moment, usual), whole))
-            twice = next(
-                (
-                    f.published_at
-                    for f in recording.faults
-                    if f.kind == "sent_twice" and _day(f, place.zone) == day
-                ),
-                None,
-            )
-            if twice is not None:
-                found.append(Drop(f"{site}_{day:%Y-%m-%d}_again.csv", twice, whole))
+            found.append(Drop(f"{site}_{day:%Y-%m-%d}{suffix}.csv", moment, _whole(header, rows)))
+        for fault in recording.faults:
+            if fault.from_at.astimezone(place.zone).date() != day or fault.published_at is None:
+                continue
+            if fault.kind == "cut_off" and len(rows) > len(first_rows):
+                # What came whole in the end shows which row it was that the cut went through.
+                following = rows[len(first_rows)]
+                name = f"{site}_{day:%Y-%m-%d}.csv"
+                cut = Drop(name, usual, _cut(header, first_rows, following))
+                found = [cut if drop.name == name else drop for drop in found]
+            elif fault.kind == "sent_twice":
+                name = f"{site}_{day:%Y-%m-%d}_again.csv"
+                found.append(Drop(name, fault.published_at, _whole(header, first_rows)))
     return sorted(found, key=lambda drop: (drop.arrives_at, drop.name))
 
 
-def _day(fault: Fault, zone: ZoneInfo) -> date:
-    return fault.from_at.astimezone(zone).date()
-
-
 def is_steady(zone: ZoneInfo, start: datetime, end: datetime) -> bool:
+    """Whether the zone keeps its clocks over the span, so that local times are plain."""
     days = range(-2, (end - start).days + 3)
     return len({(start + timedelta(days=day)).astimezone(zone).utcoffset() for day in days}) == 1
 
 
-def _text(rows: list[Reading], zone: ZoneInfo, *, steady: bool) -> str:
-    lines = [HEADER, *(_row(row, zone, steady=steady) for row in rows), f"# rows: {len(rows)}"]
-    return "\n".join(lines) + "\n"
+def _whole(header: str, rows: list[str]) -> str:
+    return "\n".join([header, *rows, f"# rows: {len(rows)}"]) + "\n"
 
 
-def _cut(whole: str, next_row: str) -> str:
-    """The file without its last line, with half of the next row instead."""
-    kept = whole.splitlines()[:-1]
-    return "\n".join([*kept, next_row[: len(next_row) // 2]])
+def _cut(header: str, rows: list[str], following: str) -> str:
+    """The file up to half of the row that follows, as a broken transfer leaves it."""
+    return "\n".join([header, *rows, following[: len(following) // 2]])
 
 
 def _row(reading: Reading, zone: ZoneInfo, *, steady: bool) -> str:
-    end = reading.end or reading.start
-    return ",".join(
-        (
-            reading.meter_id,
-            _stamp(reading.start, zone, steady=steady),
-            _stamp(end, zone, steady=steady),
-            f"{reading.value:f}",
-            "A",
-        )
-    )
+    times = [_stamp(reading.start, zone, steady=steady)]
+    if reading.end is not None:
+        times.append(_stamp(reading.end, zone, steady=steady))
+    return ",".join((reading.meter_id, *times, f"{reading.value:f}", "A"))
 
 
 def _stamp(moment: datetime, zone: ZoneInfo, *, steady: bool) -> str:

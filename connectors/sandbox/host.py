@@ -189,9 +189,11 @@ class Host:
         table.reset(self._clock.now, reader_password=password)
         self._tables.append(table)
         self._notes.append(f"{site_id}: {installation.label}")
-        self._env[f"{env_prefix(site_id)}_DSN"] = server.dsn(
-            sql.DATABASE, user=sql.READER, password=password
-        )
+        prefix = env_prefix(site_id)
+        self._env[f"{prefix}_HOST"] = "127.0.0.1"
+        self._env[f"{prefix}_PORT"] = str(server.port)
+        self._env[f"{prefix}_PASSWORD"] = password
+        self._env[f"{prefix}_DSN"] = server.dsn(sql.DATABASE, user=sql.READER, password=password)
 
     def _is_down(self, site_id: str) -> bool:
         return site_id in self._clock.down or self._recordings[site_id].is_down(self._clock.now)

@@ -160,6 +160,11 @@ class PostgresServer:
         return self._base / "server.log"
 
     @property
+    def port(self) -> int:
+        """The port on loopback; 0 before it runs."""
+        return self._port
+
+    @property
     def _data(self) -> Path:
         return self._base / "data"
 

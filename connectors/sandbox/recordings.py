@@ -45,7 +45,7 @@ PROFILES = {
 # Divisors to kWh; a gauge in W is first made an interval in Wh.
 _PER_KWH = {"kWh": 1, "Wh": 1000, "W": 1000, "J": 3_600_000}
 # A drop that is cut off ends in the middle of the row after this much of the local day.
-CUT_AFTER = timedelta(hours=13)
+_CUT_AFTER = timedelta(hours=13)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +269,7 @@ def _as_published(readings: Iterable[Reading], faults: tuple[Fault, ...]) -> Ite
         published = reading.published_at
         for fault in hits:
             is_late = fault.kind == "late" or (
-                fault.kind == "cut_off" and reading.start >= fault.from_at + CUT_AFTER
+                fault.kind == "cut_off" and reading.start >= fault.from_at + _CUT_AFTER
             )
             if is_late and fault.published_at is not None:
                 published = max(published, fault.published_at)

@@ -87,9 +87,85 @@ def _prometheus(prefix: str, site_id: str) -> dict[str, object]:
 
 
 def _files(prefix: str, recording: Recording) -> dict[str, object]:
-    place = recording.place
-    return {"kind": "files", "config": {}, "secrets": {}}
+    place, is_gauge = recording.place, recording.profile.shape == "gauge"
+    # A zone that changes its clocks has the offset in the file; any other needs the site's zone.
+    time: dict[str, object] = {"format": "%Y-%m-%d %H:%M", "timezone": "site"}
+    if not is_steady(place.zone, recording.start, recording.end):
+        time = {"format": "iso"}
+    columns: dict[str, object] = {
+        "metric": {"fixed": "power"},
+        "kind": {"fixed": "gauge"},
+        "value": "watts",
+        "start": {"field": "sampled_at", **time},
+    }
+    if not is_gauge:
+        columns = {
+            "metric": {"fixed": "energy"},
+            "kind": {"fixed": "interval"},
+            "value": "energy_wh",
+            "start": {"field": "interval_start", **time},
+            "end": {"field": "interval_end", **time},
+        }
+    date = r"_(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})[_.]"
+    return {
+        "kind": "files",
+        "config": {
+            "folder": f"${{{prefix}_DROPS:-drops/{place.site_id}}}",
+            "readings": [
+                {
+                    "pattern": f"{place.site_id}_*.csv",
+                    "name_date": {"pattern": date},
+                    "format": {"type": "csv", "ignore_lines": ["^# rows: "]},
+                    "map": {
+                        "meter_id": "meter_id",
+                        "unit": {"fixed": recording.profile.unit},
+                        **columns,
+                        "quality": {"field": "status", "map": {"A": "good"}},
+                    },
+                }
+            ],
+        },
+        "secrets": {},
+    }
 
 
 def _sql(prefix: str) -> dict[str, object]:
-    return {"kind": "sql", "config": {}, "secrets": {}}
+    return {
+        "kind": "sql",
+        "config": {
+            "host": f"${{{prefix}_HOST:-127.0.0.1}}",
+            "port": f"${{{prefix}_PORT:-5432}}",
+            "database": sql.DATABASE,
+            "user": sql.READER,
+            "password": "password",
+            "tls": "plain",
+            "readings": [
+                {
+                    "query": (
+                        f"select meter_id, sampled_at, watts, status from {sql.TABLE} "
+                        "where sampled_at >= %(start)s and sampled_at < %(end)s "
+                        "order by sampled_at, meter_id"
+                    ),
+                    "map": {
+                        "meter_id": "meter_id",
+                        "metric": {"fixed": "power"},
+                        "kind": {"fixed": "gauge"},
+                        "unit": {"fixed": "W"},
+                        "value": "watts",
+                        "start": "sampled_at",
+                        "quality": {"field": "status", "map": {"ok": "good"}},
+                    },
+                }
+            ],
+            "machines": [
+                {
+                    "query": (
+                        "select distinct on (meter_id) meter_id, asset_tag as name, "
+                        "removed_at is null as is_active from meters "
+                        "order by meter_id, installed_at desc"
+                    )
+                }
+            ],
+        },
+        "secrets": {"password": f"{prefix}_PASSWORD"},
+    }
