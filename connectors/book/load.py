@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from connectors.book import around, fleet, money, tariffs
 from connectors.book.documents import Settings, XeroMapping
 from connectors.book.draft import Draft, read_draft
 from connectors.book.faults import BookError, Findings
-from connectors.book.model import Book, Plan, Term
+from connectors.book.model import Book
 from connectors.book.rows import PayerRow
 
 
@@ -38,7 +37,9 @@ def load_book(book_dir: Path) -> Book:
     credits_found = money.credits_of(draft)
     edits = money.edits_of(draft)
     money.check_rates(draft)
-    _check_routes_and_taxes(draft, terms, plans)
+    stretches = money.stretches_of(terms, plans, [record.row for record in draft.sites])
+    routes = money.check_routes(draft, stretches)
+    money.check_taxes(draft, stretches, routes)
     around.check_xero(draft)
     sources = around.sources_of(draft)
     if findings.faults:
@@ -68,20 +69,6 @@ def load_book(book_dir: Path) -> Book:
         dunning_policies=tuple(item.data for item in draft.policies),
         xero=draft.xero.data if draft.xero else XeroMapping(),
     )
-
-
-def _check_routes_and_taxes(draft: Draft, terms: list[Term], plans: list[Plan]) -> None:
-    by_id = {plan.plan_id: plan for plan in plans}
-    sites = [record.row for record in draft.sites]
-    contracts: dict[str, list[Term]] = defaultdict(list)
-    for term in terms:
-        contracts[term.contract_id].append(term)
-    places = {
-        contract_id: money.places_of(group, by_id, sites)
-        for contract_id, group in contracts.items()
-    }
-    routes = money.check_routes(draft, places)
-    money.check_taxes(draft, contracts, places, routes)
 
 
 def _with_seller(draft: Draft, payer: PayerRow) -> PayerRow:

@@ -67,10 +67,15 @@ def local_month(instant: datetime, zone: str) -> str:
     return local_day(instant, zone).strftime("%Y-%m")
 
 
-def next_month(month: str) -> str:
-    """`2026-12` gives `2027-01`."""
+def month_before(month: str) -> str:
+    """`2027-01` gives `2026-12`."""
     year, number = int(month[:4]), int(month[5:])
-    return f"{year + 1:04d}-01" if number == 12 else f"{year:04d}-{number + 1:02d}"
+    return f"{year - 1:04d}-12" if number == 1 else f"{year:04d}-{number - 1:02d}"
+
+
+def last_local_day(end: datetime, zone: str) -> date:
+    """The calendar date of the last instant before `end`."""
+    return local_day(end - timedelta(microseconds=1), zone)
 
 
 @cache

@@ -22,7 +22,6 @@ from connectors.book.fleet import (
     overlaps,
     said,
 )
-from connectors.book.localtime import local_day
 from connectors.book.model import Credit, Plan, ReadingEdit, Term
 from connectors.book.plans import (
     Charge,
@@ -33,6 +32,7 @@ from connectors.book.plans import (
     Recurring,
 )
 from connectors.book.rows import PayerRouteRow, SiteRow, TaxRuleRow
+from connectors.book.tariffs import months_shared
 
 CREDIT = "credit"
 LAST_DAY = date(9999, 12, 31)
@@ -168,28 +168,60 @@ class _SpannedEdit:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a line can be: a charge of a contract, at a site or without one."""
+    """Where a line can be: a charge of a contract, at a site or without one.
+
+    A place without charge is an event that no charge prices: its payer is looked up all the same.
+    """
 
     site_id: str | None
     charge_code: str | None
 
 
-def places_of(
-    contract: Sequence[Term], plans: Mapping[str, Plan], sites: Sequence[SiteRow]
-) -> set[Place]:
-    """Every (site, charge) on which a line of the contract can stand.
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Whole months of a contract under one plan version: `first` a first day, `last` a last one."""
 
-    A place without charge is an event that no charge prices: its payer is looked up all the same.
-    """
-    places = {Place(None, CREDIT), *(Place(site.site_id, None) for site in sites)}
-    for term in contract:
-        plan = plans.get(term.plan_id)
-        if plan is None:
-            continue
-        for version in plan.versions:
-            for charge in version.charges:
-                places.update(Place(site, charge.code) for site in _line_sites(charge, sites))
-    return places
+    term: Term
+    places: frozenset[Place]
+    first: date
+    last: date
+
+
+def stretches_of(
+    terms: Sequence[Term], plans: Sequence[Plan], sites: Sequence[SiteRow]
+) -> dict[str, list[Stretch]]:
+    """By contract, every place on which a line of it can stand, and when."""
+    by_id = {plan.plan_id: plan for plan in plans}
+    everywhere = {Place(None, CREDIT), *(Place(site.site_id, None) for site in sites)}
+    places = {
+        (plan.plan_id, version.version): frozenset(
+            everywhere
+            | {
+                Place(site, charge.code)
+                for charge in version.charges
+                for site in _line_sites(charge, sites)
+            }
+        )
+        for plan in plans
+        for version in plan.versions
+    }
+    found: dict[str, list[Stretch]] = defaultdict(list)
+    for term in terms:
+        plan = by_id.get(term.plan_id)
+        for version in () if plan is None else plan.versions:
+            months = months_shared(term, version)
+            if months is None:
+                continue
+            first, last = months
+            found[term.contract_id].append(
+                Stretch(
+                    term=term,
+                    places=places[term.plan_id, version.version],
+                    first=_first_day(first),
+                    last=LAST_DAY if last is None else _month_end(_first_day(last)),
+                )
+            )
+    return found
 
 
 def _line_sites(charge: Charge, sites: Sequence[SiteRow]) -> list[str | None]:
@@ -211,7 +243,7 @@ def _line_sites(charge: Charge, sites: Sequence[SiteRow]) -> list[str | None]:
 
 
 def check_routes(
-    draft: Draft, places: Mapping[str, set[Place]]
+    draft: Draft, stretches: Mapping[str, Sequence[Stretch]]
 ) -> dict[str, list[Record[PayerRouteRow]]]:
     """References of routes, and no two equally good ones on any line."""
     routes = draft.payer_routes
@@ -230,7 +262,8 @@ def check_routes(
         by_contract[record.row.contract_id].append(record)
     for contract_id, group in by_contract.items():
         reported: set[tuple[int, int]] = set()
-        for place in sorted(places.get(contract_id, ()), key=_place_key):
+        places = {place for s in stretches.get(contract_id, ()) for place in s.places}
+        for place in sorted(places, key=_place_key):
             best = best_routes(group, place)
             for one, other in combinations(best, 2):
                 same = _selectors(one.row) == _selectors(other.row)
@@ -283,9 +316,8 @@ def _check_charge_code(draft: Draft, record: Record[PayerRouteRow] | Record[TaxR
 
 def check_taxes(
     draft: Draft,
-    contracts: Mapping[str, Sequence[Term]],
-    places: Mapping[str, set[Place]],
-    routes: Mapping[str, list[Record[PayerRouteRow]]],
+    stretches: Mapping[str, Sequence[Stretch]],
+    routes: Mapping[str, Sequence[Record[PayerRouteRow]]],
 ) -> None:
     """Spans and references of tax rules, and no two equally good ones on any line."""
     sound = []
@@ -309,43 +341,58 @@ def check_taxes(
                 f"overlaps the rule of line {one.line} for the same site_jurisdiction, "
                 "payer_country and charge_code",
             )
-    for (line, start, end), _ in sorted(
-        _tax_lines(draft, contracts, places, routes).items(), key=lambda entry: str(entry[0])
-    ):
-        _check_tax_line(draft, sound, line, start, end, reported)
+    lines = _tax_lines(draft, stretches, routes)
+    for line in sorted(lines, key=lambda line: (line[0] or "", *line[1:])):
+        for first, last in _united(lines[line]):
+            _check_tax_line(draft, sound, line, first, last, reported)
 
 
 _TaxLine = tuple[str | None, str, str]
+_DaySpan = tuple[date, date]
 
 
 def _tax_lines(
     draft: Draft,
-    contracts: Mapping[str, Sequence[Term]],
-    places: Mapping[str, set[Place]],
-    routes: Mapping[str, list[Record[PayerRouteRow]]],
-) -> dict[tuple[_TaxLine, date, date], None]:
-    """(jurisdiction, payer country, charge code) of the lines of the book, with their days."""
+    stretches: Mapping[str, Sequence[Stretch]],
+    routes: Mapping[str, Sequence[Record[PayerRouteRow]]],
+) -> dict[_TaxLine, set[_DaySpan]]:
+    """(jurisdiction, payer country, charge code) of every line of the book, with its days."""
     jurisdiction = {r.row.site_id: r.row.tax_jurisdiction for r in draft.sites}
     country = {r.row.payer_id: r.row.country for r in draft.payers}
-    found: dict[tuple[_TaxLine, date, date], None] = {}
-    for contract_id, group in contracts.items():
-        start = min(local_day(t.valid_from_at, t.billing_timezone) for t in group).replace(day=1)
-        end = max(
-            LAST_DAY
-            if t.valid_to_at is None
-            else _month_end(local_day(t.valid_to_at, t.billing_timezone))
-            for t in group
-        )
-        for place in places.get(contract_id, ()):
-            if place.charge_code is None:
+    # Most contracts have no routes, and many share a plan: their lines are found once.
+    alike: dict[tuple[frozenset[Place], str], set[_DaySpan]] = defaultdict(set)
+    found: dict[_TaxLine, set[_DaySpan]] = defaultdict(set)
+    for contract_id, group in stretches.items():
+        own = routes.get(contract_id, ())
+        for stretch in group:
+            span = (stretch.first, stretch.last)
+            home = country.get(stretch.term.payer_id)
+            if not own:
+                if home is not None:
+                    alike[stretch.places, home].add(span)
                 continue
-            best = best_routes(routes.get(contract_id, ()), place)
-            payers = [r.row.payer_id for r in best] or [t.payer_id for t in group]
-            site = None if place.site_id is None else jurisdiction.get(place.site_id)
-            for payer in payers:
-                if payer in country:
-                    found[((site, country[payer], place.charge_code), start, end)] = None
+            for place in stretch.places:
+                best = best_routes(own, place)
+                for payer in [r.row.payer_id for r in best] or [stretch.term.payer_id]:
+                    if payer in country and place.charge_code is not None:
+                        site = jurisdiction.get(place.site_id or "")
+                        found[site, country[payer], place.charge_code].add(span)
+    for (places, home), spans in alike.items():
+        for place in places:
+            if place.charge_code is not None:
+                found[jurisdiction.get(place.site_id or ""), home, place.charge_code] |= spans
     return found
+
+
+def _united(spans: Iterable[_DaySpan]) -> list[_DaySpan]:
+    """The same months in as few spans as possible."""
+    united: list[_DaySpan] = []
+    for first, last in sorted(spans):
+        if united and first.toordinal() <= united[-1][1].toordinal() + 1:
+            united[-1] = (united[-1][0], max(united[-1][1], last))
+        else:
+            united.append((first, last))
+    return united
 
 
 def _check_tax_line(
@@ -369,7 +416,8 @@ def _check_tax_line(
     )
     for first, after in pairwise([*days, LAST_DAY]):
         # Taxes are those of a period's last day, so only a month's end can be a line's day.
-        if first >= end or _month_end(max(first, start)) >= after:
+        day = _month_end(max(first, start))
+        if day >= after or day > end:
             continue
         valid = [rule for rule in fitting if rule.row.valid_from <= first < _end(rule)]
         most = max((_filled(rule.row) for rule in valid), default=0)
@@ -401,6 +449,10 @@ def _end(record: Record[TaxRuleRow]) -> date:
 
 def _days_shared(one: Record[TaxRuleRow], other: Record[TaxRuleRow]) -> bool:
     return one.row.valid_from < _end(other) and other.row.valid_from < _end(one)
+
+
+def _first_day(month: str) -> date:
+    return date.fromisoformat(f"{month}-01")
 
 
 def _month_end(day: date) -> date:

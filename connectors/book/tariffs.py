@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from connectors.book.documents import Calendar
 from connectors.book.draft import ChargeItem, Draft, Item, PlanItem, VersionItem
-from connectors.book.localtime import local_month
+from connectors.book.localtime import last_local_day, local_month, month_before
 from connectors.book.model import Plan, PlanVersion, Term
 from connectors.book.plans import (
     CHARGE_MODELS,
@@ -126,17 +126,16 @@ def _check_plan(draft: Draft, item: PlanItem, used: Sequence[Term]) -> Plan:
     versions = []
     for position, version in enumerate(ordered):
         end = None if position + 1 == len(ordered) else ordered[position + 1].head.valid_from
-        in_force = any(_meets(term, version.head.valid_from, end) for term in used)
-        _check_version(draft, version, in_force=in_force)
-        versions.append(
-            PlanVersion(
-                version=version.head.version,
-                valid_from_month=version.head.valid_from,
-                valid_to_month=end,
-                adjust=version.head.adjust,
-                charges=tuple(charge.charge for charge in version.charges),
-            )
+        built = PlanVersion(
+            version=version.head.version,
+            valid_from_month=version.head.valid_from,
+            valid_to_month=end,
+            adjust=version.head.adjust,
+            charges=tuple(charge.charge for charge in version.charges),
         )
+        in_force = any(months_shared(term, built) is not None for term in used)
+        _check_version(draft, version, in_force=in_force)
+        versions.append(built)
     head = item.head
     return Plan(
         plan_id=head.plan_id,
@@ -146,10 +145,16 @@ def _check_plan(draft: Draft, item: PlanItem, used: Sequence[Term]) -> Plan:
     )
 
 
-def _meets(term: Term, start: str, end: str | None) -> bool:
-    if end is not None and local_month(term.valid_from_at, term.billing_timezone) >= end:
-        return False
-    return term.valid_to_at is None or local_month(term.valid_to_at, term.billing_timezone) >= start
+def months_shared(term: Term, version: PlanVersion) -> tuple[str, str | None] | None:
+    """First and last month in which the version rates the term (None: open); None if none."""
+    first = max(local_month(term.valid_from_at, term.billing_timezone), version.valid_from_month)
+    last = None
+    if term.valid_to_at is not None:
+        last = last_local_day(term.valid_to_at, term.billing_timezone).strftime("%Y-%m")
+    if version.valid_to_month is not None:
+        before = month_before(version.valid_to_month)
+        last = before if last is None else min(last, before)
+    return None if last is not None and last < first else (first, last)
 
 
 def _check_version(draft: Draft, version: VersionItem, *, in_force: bool) -> None:
