@@ -1,0 +1,6 @@
+"""Statement reports: PDF, web page and workbook per statement, and the review sheet of a close."""
+
+from exporters.statements.render import RenderedStatement, render_statements
+from exporters.statements.review import RenderedReview, render_review
+
+__all__ = ["RenderedReview", "RenderedStatement", "render_review", "render_statements"]

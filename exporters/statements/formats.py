@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_skeleton
-from babel.numbers import format_decimal
+from babel.dates import format_date, format_interval, format_skeleton
+from babel.numbers import NumberPattern, format_decimal, parse_pattern
 
 DEFAULT_LANGUAGE = "en"
 _PLAIN = {"en": "en_GB", "no": "nb", "nn": "nb"}
@@ -60,13 +60,17 @@ class Formats:
         return str(self.locale.territories.get(code, code))
 
     def span(self, first: date, last: date) -> str:
-        return f"{self.day(first)} – {self.day(last)}"
+        """1–31 October 2026; both days belong to it."""
+        return str(format_interval(first, last, "yMMMMd", locale=self.locale))
+
+    def fixed(self, value: Decimal, *, decimals: int) -> str:
+        """`value` with exactly `decimals` decimals, half away from zero: for a column of usage,
+        never for anything that is billed."""
+        shown = value.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
+        return self._decimal(shown, least=decimals, most=decimals)
 
     def _decimal(self, value: Decimal, *, least: int, most: int) -> str:
-        pattern = "#,##0"
-        if most:
-            pattern += "." + "0" * least + "#" * (most - least)
-        return format_decimal(value, format=pattern, locale=self.locale)
+        return format_decimal(value, format=_pattern(least, most), locale=self.locale)
 
 
 @cache
@@ -99,6 +103,12 @@ def last_day(period: str) -> date:
 def previous_period(period: str) -> str:
     """The month before `YYYY-MM`."""
     return (first_day(period) - timedelta(days=1)).isoformat()[:7]
+
+
+@cache
+def _pattern(least: int, most: int) -> NumberPattern:
+    decimals = "." + "0" * least + "#" * (most - least) if most else ""
+    return parse_pattern(f"#,##0{decimals}")
 
 
 def _decimals(value: Decimal) -> int:

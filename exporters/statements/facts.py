@@ -1,0 +1,304 @@
+"""What a statement report shows, read from the published marts: one set of queries a period.
+
+Every sum comes from here, that is from SQL over decimals: totals as the mart has them, subtotals by
+site and tax code, usage by day. Nothing is formatted and nothing is added up in Python.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from exporters.marts import Marts
+from exporters.statements.formats import first_day, last_day
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatementFacts:
+    """One statement and all that its report shows. Rows have the columns of the queries below."""
+
+    head: Row
+    """the statement, its payer (`payer_…`), seller (`seller_…`), bank account and invoice"""
+    lines: Sequence[Row]
+    """in the order shown: by site, lines without site last, then by line_key"""
+    sites: Sequence[Row]
+    """subtotals by site, in the same order"""
+    taxes: Sequence[Row]
+    """sums by tax code and rate, with the note of the tax rules"""
+    rules: Sequence[Row]
+    """each plan version used, in words"""
+    timezones: Sequence[str]
+    po_numbers: Sequence[str]
+    usage_days: Sequence[Row]
+    """by metric and day, over the sites and contracts of the statement"""
+    usage_machines: Sequence[Row]
+    """by site, machine and metric, over the period"""
+    usage_machine_days: Sequence[Row]
+    """by site, machine, contract, metric and day"""
+
+    @property
+    def statement_id(self) -> str:
+        return str(self.head["statement_id"])
+
+    @property
+    def is_issued(self) -> bool:
+        return self.head["statement_number"] is not None
+
+
+_HEADS = """
+select
+    statements.*,
+    payers.name as payer_name, payers.country as payer_country,
+    payers.minor_units, payers.email as payer_email, payers.tax_number as payer_tax_number,
+    payers.po_number as payer_po_number, payers.language,
+    payers.address_line1 as payer_address_line1, payers.address_line2 as payer_address_line2,
+    payers.postal_code as payer_postal_code, payers.city as payer_city,
+    sellers.legal_name as seller_name, sellers.country as seller_country,
+    sellers.address_line1 as seller_address_line1, sellers.address_line2 as seller_address_line2,
+    sellers.postal_code as seller_postal_code, sellers.city as seller_city,
+    sellers.tax_number as seller_tax_number, sellers.email as seller_email,
+    sellers.registration_number as seller_registration_number,
+    accounts.iban, accounts.bic, accounts.account, accounts.bank,
+    invoices.online_url, invoices.amount_due, invoices.amount_paid, invoices.xero_status,
+    invoices.observed_at
+from statements
+left join payers on statements.payer_id = payers.payer_id
+left join sellers
+    on coalesce(statements.seller_id, payers.seller_id) = sellers.seller_id
+    or (coalesce(statements.seller_id, payers.seller_id) is null and sellers.is_default)
+left join seller_bank_accounts as accounts
+    on sellers.seller_id = accounts.seller_id and statements.currency = accounts.currency
+left join invoices on statements.statement_id = invoices.statement_id
+where statements.period = $period
+order by statements.statement_id
+"""
+
+_LINES = """
+select
+    lines.*, sites.name as site_name, sites.country as site_country
+from statement_lines as lines
+left join sites on lines.site_id = sites.site_id
+where lines.statement_id in (select statement_id from statements where period = $period)
+order by
+    lines.statement_id, lines.site_id is null, sites.name, lines.site_id,
+    lines.adjusts_period is not null, lines.line_key
+"""
+
+_SITES = """
+select
+    lines.statement_id, lines.site_id, any_value(sites.name) as site_name,
+    any_value(sites.country) as site_country, any_value(sites.region) as region,
+    count(*) as lines,
+    cast(sum(lines.amount) as decimal(18, 2)) as net,
+    cast(sum(lines.tax_amount) as decimal(18, 2)) as tax,
+    cast(sum(lines.amount) + coalesce(sum(lines.tax_amount), 0) as decimal(18, 2)) as total
+from statement_lines as lines
+left join sites on lines.site_id = sites.site_id
+where lines.statement_id in (select statement_id from statements where period = $period)
+group by lines.statement_id, lines.site_id
+order by lines.statement_id, lines.site_id is null, site_name, lines.site_id
+"""
+
+# A note belongs to a line by tax code and rate, and by the country it was written for.
+_TAXES = """
+with notes as (
+    select
+        tax_code, rate_percent, payer_country,
+        string_agg(distinct note, '; ' order by note) as note
+    from tax_rules
+    where
+        note is not null and note != ''
+        and valid_from <= $last_day and (valid_to is null or valid_to > $last_day)
+    group by tax_code, rate_percent, payer_country
+),
+sums as (
+    select
+        lines.statement_id, lines.payer_id, lines.tax_code, lines.tax_rate_percent,
+        cast(sum(lines.amount) as decimal(18, 2)) as net,
+        cast(sum(lines.tax_amount) as decimal(18, 2)) as tax
+    from statement_lines as lines
+    where lines.statement_id in (select statement_id from statements where period = $period)
+    group by lines.statement_id, lines.payer_id, lines.tax_code, lines.tax_rate_percent
+)
+select
+    sums.statement_id, sums.tax_code, sums.tax_rate_percent, sums.net, sums.tax,
+    coalesce(exact.note, general.note) as note
+from sums
+left join payers on sums.payer_id = payers.payer_id
+left join notes as exact
+    on sums.tax_code = exact.tax_code and sums.tax_rate_percent = exact.rate_percent
+    and payers.country = exact.payer_country
+left join notes as general
+    on sums.tax_code = general.tax_code and sums.tax_rate_percent = general.rate_percent
+    and general.payer_country is null
+order by sums.statement_id, sums.tax_code nulls last, sums.tax_rate_percent
+"""
+
+_RULES = """
+select distinct
+    lines.statement_id, lines.plan_id, lines.plan_version, plan_versions.words
+from statement_lines as lines
+join plan_versions
+    on lines.plan_id = plan_versions.plan_id and lines.plan_version = plan_versions.version
+where lines.statement_id in (select statement_id from statements where period = $period)
+order by lines.statement_id, lines.plan_id, lines.plan_version
+"""
+
+_CONTRACTS = """
+select distinct lines.statement_id, contracts.billing_timezone, contracts.po_number
+from statement_lines as lines
+join contracts on lines.contract_id = contracts.contract_id
+where
+    lines.statement_id in (select statement_id from statements where period = $period)
+    and contracts.valid_from_at < $after and coalesce(contracts.valid_to_at, $after) > $before
+order by all
+"""
+
+# The usage of the contracts and sites that the statement charges for this period.
+_USAGE = """
+with scopes as (
+    select distinct statement_id, contract_id, site_id
+    from statement_lines
+    where
+        statement_kind = 'consolidated' and adjusts_period is null and site_id is not null
+        and statement_id in (select statement_id from statements where period = $period)
+),
+usage as (
+    select
+        scopes.statement_id, usage_daily.site_id, usage_daily.machine_id,
+        usage_daily.contract_id, usage_daily.metric, usage_daily.unit, usage_daily.usage_date,
+        usage_daily.metered_quantity, usage_daily.estimated_quantity
+    from scopes
+    join usage_daily
+        on scopes.contract_id = usage_daily.contract_id and scopes.site_id = usage_daily.site_id
+    where
+        usage_daily.usage_date between $first_day and $last_day
+        and (usage_daily.metered_quantity != 0 or usage_daily.estimated_quantity != 0)
+)
+"""
+_USAGE_DAYS = f"""{_USAGE}
+select
+    statement_id, metric, unit, usage_date,
+    cast(sum(metered_quantity) as decimal(38, 9)) as metered,
+    cast(sum(estimated_quantity) as decimal(38, 9)) as estimated,
+    cast(sum(metered_quantity + estimated_quantity) as decimal(38, 9)) as quantity
+from usage
+group by all
+order by statement_id, metric, unit, usage_date
+"""
+_USAGE_MACHINES = f"""{_USAGE}
+select
+    usage.statement_id, usage.site_id, any_value(sites.name) as site_name, usage.machine_id,
+    usage.metric, usage.unit, count(distinct usage.usage_date) as days,
+    cast(sum(metered_quantity) as decimal(38, 9)) as metered,
+    cast(sum(estimated_quantity) as decimal(38, 9)) as estimated,
+    cast(sum(metered_quantity + estimated_quantity) as decimal(38, 9)) as quantity
+from usage
+left join sites on usage.site_id = sites.site_id
+group by usage.statement_id, usage.site_id, usage.machine_id, usage.metric, usage.unit
+order by usage.statement_id, site_name, usage.site_id, usage.metric, usage.machine_id
+"""
+_USAGE_MACHINE_DAYS = f"""{_USAGE}
+select
+    usage.*, cast(metered_quantity + estimated_quantity as decimal(38, 9)) as quantity,
+    cast(
+        sum(metered_quantity + estimated_quantity) over machine_day as decimal(38, 9)
+    ) as machine_day_quantity,
+    max(estimated_quantity) over machine_day > 0 as machine_day_estimated
+from usage
+left join sites on usage.site_id = sites.site_id
+window machine_day as (
+    partition by
+        usage.statement_id, usage.site_id, usage.machine_id, usage.metric, usage.usage_date
+)
+order by
+    usage.statement_id, sites.name, usage.site_id, usage.metric, usage.machine_id,
+    usage.contract_id, usage.usage_date
+"""
+
+
+def read_facts(
+    marts: Marts, period: str, *, only: Collection[str] | None = None
+) -> list[StatementFacts]:
+    """The statements of `period` with all that their reports show, by statement_id.
+
+    only: statement ids or numbers; None = all of the period.
+    """
+    bounds = {
+        "period": period,
+        "first_day": first_day(period),
+        "last_day": last_day(period),
+    }
+    heads = _read(marts, _HEADS, bounds)
+    wanted = [
+        head
+        for head in heads
+        if only is None or head["statement_id"] in only or head["statement_number"] in only
+    ]
+    if not wanted:
+        return []
+    lines = _by_statement(_read(marts, _LINES, bounds))
+    sites = _by_statement(_read(marts, _SITES, bounds))
+    taxes = _by_statement(_read(marts, _TAXES, bounds))
+    rules = _by_statement(_read(marts, _RULES, bounds))
+    # A day of slack on both sides: months begin and end at the contract's own midnight.
+    contracts = _by_statement(
+        _read(
+            marts,
+            _CONTRACTS.replace("$after", "cast($last_day as date) + interval 1 day").replace(
+                "$before", "cast($first_day as date)"
+            ),
+            bounds,
+        )
+    )
+    days = _by_statement(_read(marts, _USAGE_DAYS, bounds))
+    machines = _by_statement(_read(marts, _USAGE_MACHINES, bounds))
+    machine_days = _by_statement(_read(marts, _USAGE_MACHINE_DAYS, bounds))
+    return [
+        StatementFacts(
+            head=head,
+            lines=lines[key],
+            sites=sites[key],
+            taxes=taxes[key],
+            rules=rules[key],
+            timezones=_distinct(contracts[key], "billing_timezone"),
+            po_numbers=_distinct(contracts[key], "po_number")
+            or _distinct([head], "payer_po_number"),
+            usage_days=days[key],
+            usage_machines=machines[key],
+            usage_machine_days=machine_days[key],
+        )
+        for head in wanted
+        for key in (head["statement_id"],)
+    ]
+
+
+def _read(marts: Marts, sql: str, bounds: Mapping[str, object]) -> list[Row]:
+    named = {name: value for name, value in bounds.items() if f"${name}" in sql}
+    for position, name in enumerate(named, start=1):
+        sql = sql.replace(f"${name}", f"${position}")
+    return list(marts.rows(sql, list(named.values())))
+
+
+def _by_statement(rows: Sequence[Row]) -> defaultdict[str, list[Row]]:
+    found: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row["statement_id"]].append(row)
+    return found
+
+
+def _distinct(rows: Sequence[Row], column: str) -> list[str]:
+    return sorted({row[column] for row in rows if row[column]})
+
+
+def read_names(marts: Marts, period: str) -> list[tuple[str, str | None]]:
+    """(statement_id, statement_number or None) of all statements of `period`."""
+    rows = marts.rows(
+        "select statement_id, statement_number from statements where period = ? order by 1",
+        [period],
+    )
+    return [(row["statement_id"], row["statement_number"]) for row in rows]
