@@ -278,7 +278,7 @@ def close(app: App, period: str, dry_run: bool) -> int:
 
 
 def close_period(
-    app: App, period: str, *, dry_run: bool = False
+    app: App, period: str, *, dry_run: bool = False, refresh: bool = True
 ) -> tuple[Report, list[dict[str, str]]]:
     """Run the close; its report and the batches refused on the way."""
     _extend_partitions(app, period)
@@ -286,7 +286,7 @@ def close_period(
         outcome = app.runner.run(
             "close", partition=period, config={"close_decisions": {"dry_run": dry_run}}
         )
-    if not dry_run:
+    if refresh and not dry_run:
         refresh_marts(app)
     return outcome.reports["close_decisions"], outcome.reports["landed_batches"]["refused"]
 
@@ -358,13 +358,13 @@ def publish(app: App, period: str, apply: bool) -> int:
     return app.answer(publish_period(app, period, apply=apply))
 
 
-def publish_period(app: App, period: str, *, apply: bool) -> Report:
+def publish_period(app: App, period: str, *, apply: bool, refresh: bool = True) -> Report:
     _extend_partitions(app, period)
     with app.terminal.step(f"publishing {period} to Xero" + ("" if apply else " (plan only)")):
         outcome = app.runner.run(
             "publish", partition=period, config={"xero_invoices": {"apply": apply}}
         )
-    if apply:
+    if apply and refresh:
         refresh_marts(app)
     return outcome.reports["xero_invoices"]
 
@@ -379,10 +379,11 @@ def payments(app: App) -> int:
     return int(report["exit_code"])
 
 
-def read_payments(app: App) -> Report:
+def read_payments(app: App, *, refresh: bool = True) -> Report:
     with app.terminal.step("reading payments from Xero"):
         outcome = app.runner.run("payments")
-    refresh_marts(app)
+    if refresh:
+        refresh_marts(app)
     return outcome.reports["payments_received"]
 
 

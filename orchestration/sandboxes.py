@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from typing import Self
 
 from connectors.sandbox import Sandbox
 from exporters.xero.sandbox import XeroSandbox, seed_from_book
-from orchestration.settings import DataDir, clock_from_env
+from orchestration.settings import STAND_IN_SOURCES, DataDir, clock_from_env
 
 XERO_PORT = 8790
 _MINUTE_LIMIT = 1000  # the real 60 a minute would make a demo wait
@@ -65,6 +66,7 @@ class Sandboxes:
                     )
                 )
                 self.env |= self.sites.env
+                self.env[STAND_IN_SOURCES] = json.dumps(self.sites.sources)
             self.env |= self._start_xero()
             self._stack = self._stack.pop_all()
         return self

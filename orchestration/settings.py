@@ -20,6 +20,8 @@ from pathlib import Path
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 
+STAND_IN_SOURCES = "M2C_STAND_IN_SOURCES"  # JSON: site_id to an entry of sources.yml
+
 Clock = Callable[[], datetime]
 
 

@@ -75,11 +75,15 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, data_dir: DataDirResource
     ) -> dg.MaterializeResult:
         layout = data_dir.layout()
-        files = render_review(
+        review = render_review(
             layout.marts, context.partition_key, layout.reports / context.partition_key
         )
         return dg.MaterializeResult(
-            metadata={path.suffix[1:]: dg.MetadataValue.path(str(path)) for path in files}
+            metadata={
+                **{kind: dg.MetadataValue.path(str(path)) for kind, path in review.paths.items()},
+                "statements": review.statements,
+                "waiting": review.waiting,
+            }
         )
 
     @dg.asset(
