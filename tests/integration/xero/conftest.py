@@ -225,7 +225,7 @@ def bench(tmp_path: Path, xero_sandbox: XeroSandbox, xero_marts: Path) -> Iterat
     (tmp_path / "ledger").mkdir()
     with Ledger.open(
         f"sqlite:///{tmp_path}/ledger/ledger.sqlite",
-        clock=lambda: xero_sandbox.app.now(),
+        clock=xero_sandbox.app.now,
         actor=Actor("test", "test", "test"),
     ) as ledger:
         config = XeroConfig.from_environment(xero_sandbox.environment(), data_dir=tmp_path)
