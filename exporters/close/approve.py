@@ -21,6 +21,7 @@ from exporters.close.approvals import (
 from exporters.close.errors import CloseError, RefusedError
 from exporters.ledger import Ledger, tables
 from exporters.ledger.types import jsonable
+from exporters.ledger.words import money
 from exporters.marts import Marts, reading
 
 
@@ -52,7 +53,7 @@ class ApprovalReport:
     def describe(self) -> list[str]:
         """The approval in words."""
         before = "" if self.recorded else " (recorded before)"
-        return [f"{self.statement_id}: {self.currency} {self.total:,.2f}, {self.standing}{before}"]
+        return [f"{self.statement_id}: {money(self.total, self.currency)}, {self.standing}{before}"]
 
 
 def approve(

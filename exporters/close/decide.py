@@ -27,6 +27,7 @@ from exporters.close.periods import check_period, period_end
 from exporters.close.stale import require_current
 from exporters.ledger import Ledger, Reader, Transaction, tables
 from exporters.ledger.types import jsonable
+from exporters.ledger.words import money
 from exporters.marts import Marts, reading
 
 AUTOMATIC: Final = "m2c close"  # approved_by of automatic approvals
@@ -54,7 +55,7 @@ class Decision:
 
     def describe(self) -> str:
         """The statement in one line."""
-        return f"{self.statement_id}: {self.currency} {self.total:,.2f}, {self.reason}"
+        return f"{self.statement_id}: {money(self.total, self.currency)}, {self.reason}"
 
 
 @dataclass(frozen=True)

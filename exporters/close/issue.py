@@ -32,6 +32,7 @@ from exporters.close.periods import check_period, local_date, period_end
 from exporters.close.stale import require_current
 from exporters.ledger import Ledger, Reader, Transaction, tables
 from exporters.ledger.types import jsonable
+from exporters.ledger.words import money
 from exporters.marts import Marts, reading
 
 LINE_COLUMNS: Final = tuple(
@@ -64,7 +65,6 @@ class Outcome:
 
     def describe(self) -> str:
         """The statement in one line."""
-        money = f"{self.currency} {self.total:,.2f}"
         kind = ", a credit note" if self.total < 0 else ""
         if self.outcome == "refused":
             return f"{self.statement_id}: not issued: {self.reason}"
@@ -73,7 +73,8 @@ class Outcome:
             "planned": "would be issued as",
             "already_issued": "was issued before as",
         }[self.outcome]
-        return f"{self.statement_id}: {words} {self.statement_number}, {money}{kind}"
+        amount = money(self.total, self.currency)
+        return f"{self.statement_id}: {words} {self.statement_number}, {amount}{kind}"
 
 
 @dataclass(frozen=True)

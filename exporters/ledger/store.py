@@ -43,7 +43,7 @@ from sqlalchemy import (
     text,
     type_coerce,
 )
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 
 from exporters.ledger import migrate, tables
 from exporters.ledger.chain import GENESIS, ChainFault, ChainHead, link_hash, row_hash
@@ -568,7 +568,7 @@ def _in_words(table: str) -> Iterator[None]:
             raise AlreadyRecorded(
                 f"{table}: this fact is in the ledger already: {words}"
             ) from error
-        if "locked" in words:
+        if isinstance(error, OperationalError) and "locked" in words:
             raise LedgerError(
                 "the ledger is busy: another process has been writing for too long"
             ) from error

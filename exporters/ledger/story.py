@@ -14,6 +14,7 @@ from exporters.ledger import tables
 from exporters.ledger.actions import ActionError
 from exporters.ledger.store import Ledger, Reader
 from exporters.ledger.types import jsonable
+from exporters.ledger.words import money
 
 Row = dict[str, Any]
 
@@ -177,7 +178,9 @@ def _chain_order(reader: Reader, events: list[StoryEvent]) -> dict[tuple[str, in
 
 
 def _money(row: Row, name: str) -> str:
-    return "?" if row[name] is None else f"{row['currency'] or ''} {row[name]:,.2f}".strip()
+    if row[name] is None or row["currency"] is None:
+        return "?" if row[name] is None else str(row[name])
+    return money(row[name], row["currency"])
 
 
 def _decided(row: Row) -> str:

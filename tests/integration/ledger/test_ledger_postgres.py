@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, select
+from sqlalchemy import func, inspect, select
 
 from exporters.ledger import Actor, AlreadyRecorded, Ledger, LedgerError, tables
 from exporters.ledger.extract import write_extract
@@ -128,6 +128,45 @@ def test_writers_at_once_make_one_chain(ledger: Ledger, url: str, utc_clock: Any
     assert ledger.verify() == ()
     ids = select(tables.payments.c.id).order_by(tables.payments.c.id)
     assert [row["id"] for row in ledger.query(ids)] == list(range(1, 81))
+
+
+def test_numbers_have_no_gaps_between_connections(ledger: Ledger, url: str, utc_clock: Any) -> None:
+    table = tables.series_advances
+    failures: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            with Ledger.open(url, clock=utc_clock, actor=ACTOR) as mine:
+                for _ in range(10):
+                    with mine.transaction() as tx:
+                        last = tx.scalar(select(func.max(table.c.series_no))) or 0
+                        tx.record(table, series="s", series_no=last + 1, reason="r")
+        except LedgerError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    found = ledger.query(select(table.c.series_no).order_by(table.c.id))
+    assert [row["series_no"] for row in found] == list(range(1, 41))
+
+
+def test_a_failed_transaction_leaves_no_gap(ledger: Ledger) -> None:
+    ledger.intent("x", subject="s", body={}, intent_id="i")
+
+    def write_twice() -> None:
+        with ledger.transaction() as tx:
+            tx.record(tables.payments, **PAYMENT)
+            tx.intent("x", subject="s", body={}, intent_id="i")
+
+    with pytest.raises(AlreadyRecorded):
+        write_twice()
+    assert ledger.record(tables.payments, **PAYMENT) == 1
+    assert ledger.head().facts == 2
+    assert ledger.verify() == ()
 
 
 def test_openers_at_once_migrate_once(postgres: Any, utc_clock: Any) -> None:
