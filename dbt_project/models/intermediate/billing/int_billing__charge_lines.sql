@@ -113,11 +113,12 @@ converted as (
         destinations.tax_rate_percent
     from rated_lines
     inner join destinations
-        on rated_lines.contract_id = destinations.contract_id
-        and rated_lines.term_no = destinations.term_no
-        and rated_lines.period = destinations.period
-        and rated_lines.site_id is not distinct from destinations.site_id
-        and rated_lines.charge_code is not distinct from destinations.charge_code
+        on
+            rated_lines.contract_id = destinations.contract_id
+            and rated_lines.term_no = destinations.term_no
+            and rated_lines.period = destinations.period
+            and rated_lines.site_id is not distinct from destinations.site_id
+            and rated_lines.charge_code is not distinct from destinations.charge_code
 
 ),
 
@@ -219,13 +220,15 @@ select
     kept.problem_detail
 from kept
 inner join segments
-    on kept.contract_id = segments.contract_id
-    and kept.term_no = segments.term_no
-    and kept.period = segments.period
+    on
+        kept.contract_id = segments.contract_id
+        and kept.term_no = segments.term_no
+        and kept.period = segments.period
 left join charges
-    on kept.contract_id = charges.contract_id
-    and kept.term_no = charges.term_no
-    and kept.period = charges.period
-    and kept.charge_code = charges.charge_code
+    on
+        kept.contract_id = charges.contract_id
+        and kept.term_no = charges.term_no
+        and kept.period = charges.period
+        and kept.charge_code = charges.charge_code
 left join events
     on kept.event_id = events.event_id

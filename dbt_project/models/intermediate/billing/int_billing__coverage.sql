@@ -77,10 +77,12 @@ select
     cast(coalesce(estimated.estimated_us, 0) as hugeint) as estimated_us
 from occupied
 left join missed
-    on occupied.contract_id = missed.contract_id
-    and occupied.period = missed.period
-    and occupied.site_id = missed.site_id
+    on
+        occupied.contract_id = missed.contract_id
+        and occupied.period = missed.period
+        and occupied.site_id = missed.site_id
 left join estimated
-    on occupied.contract_id = estimated.contract_id
-    and occupied.period = estimated.period
-    and occupied.site_id = estimated.site_id
+    on
+        occupied.contract_id = estimated.contract_id
+        and occupied.period = estimated.period
+        and occupied.site_id = estimated.site_id

@@ -144,23 +144,27 @@ candidates as (
         case when credits.currency = destinations.currency then cast(1 as decimal(38, 12)) else fx_spans.rate end as fx_rate
     from credits
     inner join segments
-        on credits.contract_id = segments.contract_id
-        and credits.valid_from_at < segments.period_end
+        on
+            credits.contract_id = segments.contract_id
+            and credits.valid_from_at < segments.period_end
     inner join destinations
-        on segments.contract_id = destinations.contract_id
-        and segments.term_no = destinations.term_no
-        and segments.period = destinations.period
+        on
+            segments.contract_id = destinations.contract_id
+            and segments.term_no = destinations.term_no
+            and segments.period = destinations.period
     left join fx_spans
-        on credits.currency = fx_spans.base
-        and destinations.currency = fx_spans.quote
-        and destinations.last_day >= fx_spans.valid_from
-        and destinations.last_day < fx_spans.valid_to
+        on
+            credits.currency = fx_spans.base
+            and destinations.currency = fx_spans.quote
+            and destinations.last_day >= fx_spans.valid_from
+            and destinations.last_day < fx_spans.valid_to
     cross join last_issued
     left join issued_statements
         on destinations.statement_id = issued_statements.statement_id
     left join waiting
-        on destinations.payer_id = waiting.payer_id
-        and segments.period = waiting.period
+        on
+            destinations.payer_id = waiting.payer_id
+            and segments.period = waiting.period
     where
         last_issued.period is null
         or segments.period > last_issued.period
@@ -197,8 +201,9 @@ given_once as (
         -{{ to_minor_unit(exact_product('candidates.credit_amount', 9, 'candidates.fx_rate', 12), 'candidates.minor_units') }} as amount
     from candidates
     inner join first_open
-        on candidates.credit_id = first_open.credit_id
-        and candidates.period = first_open.period
+        on
+            candidates.credit_id = first_open.credit_id
+            and candidates.period = first_open.period
     where candidates.valid_to_at is null or candidates.valid_to_at > candidates.period_start
 
 ),
@@ -210,8 +215,9 @@ given_by_statement as (
         sum(given_once.amount) as net
     from given_once
     inner join candidates
-        on given_once.credit_id = candidates.credit_id
-        and given_once.period = candidates.period
+        on
+            given_once.credit_id = candidates.credit_id
+            and given_once.period = candidates.period
     group by candidates.statement_id
 
 ),
@@ -229,13 +235,15 @@ drawn_before as (
         ) as drawn
     from credits
     inner join issued_lines
-        on credits.contract_id = issued_lines.contract_id
-        and issued_lines.line_key = credits.contract_id || '/' || issued_lines.period || '/0/credit/-/' || credits.credit_id
+        on
+            credits.contract_id = issued_lines.contract_id
+            and issued_lines.line_key = credits.contract_id || '/' || issued_lines.period || '/0/credit/-/' || credits.credit_id
     left join fx_spans
-        on credits.currency = fx_spans.base
-        and issued_lines.currency = fx_spans.quote
-        and last_day(cast(issued_lines.period || '-01' as date)) >= fx_spans.valid_from
-        and last_day(cast(issued_lines.period || '-01' as date)) < fx_spans.valid_to
+        on
+            credits.currency = fx_spans.base
+            and issued_lines.currency = fx_spans.quote
+            and last_day(cast(issued_lines.period || '-01' as date)) >= fx_spans.valid_from
+            and last_day(cast(issued_lines.period || '-01' as date)) < fx_spans.valid_to
     where credits.kind = 'prepaid'
     group by credits.credit_id
 
@@ -276,8 +284,8 @@ draws as (
         cast(null as varchar) as credit_id,
         cast(null as varchar) as period,
         cast(0 as decimal(18, 2)) as drawn,
-        cast(map {} as map(varchar, decimal(38, 9))) as drawn_of_credit,
-        cast(map {} as map(varchar, decimal(38, 2))) as drawn_of_statement
+        cast(map { } as map (varchar, decimal(38, 9))) as drawn_of_credit,
+        cast(map { } as map (varchar, decimal(38, 2))) as drawn_of_statement
     union all
     select
         step.draw_no,
@@ -400,8 +408,9 @@ select
     end as problem_detail
 from candidates
 inner join given
-    on candidates.credit_id = given.credit_id
-    and candidates.period = given.period
+    on
+        candidates.credit_id = given.credit_id
+        and candidates.period = given.period
 where given.amount is distinct from 0
 union all
 select

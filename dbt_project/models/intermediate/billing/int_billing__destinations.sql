@@ -137,13 +137,15 @@ routed as (
         coalesce(arg_min(payer_routes.payer_id, payer_routes.priority), segments.payer_id) as payer_id
     from keys
     inner join segments
-        on keys.contract_id = segments.contract_id
-        and keys.term_no = segments.term_no
-        and keys.period = segments.period
+        on
+            keys.contract_id = segments.contract_id
+            and keys.term_no = segments.term_no
+            and keys.period = segments.period
     left join payer_routes
-        on keys.contract_id = payer_routes.contract_id
-        and (payer_routes.site_id is null or keys.site_id = payer_routes.site_id)
-        and (payer_routes.charge_code is null or keys.charge_code = payer_routes.charge_code)
+        on
+            keys.contract_id = payer_routes.contract_id
+            and (payer_routes.site_id is null or keys.site_id = payer_routes.site_id)
+            and (payer_routes.charge_code is null or keys.charge_code = payer_routes.charge_code)
     group by
         keys.contract_id,
         keys.term_no,
@@ -195,18 +197,19 @@ taxed as (
         located.site_id,
         located.charge_code,
         arg_max(
-            {'tax_code': tax_rules.tax_code, 'rate_percent': tax_rules.rate_percent},
+            { 'tax_code': tax_rules.tax_code, 'rate_percent': tax_rules.rate_percent },
             case when tax_rules.site_jurisdiction is null then 0 else 1 end
             + case when tax_rules.payer_country is null then 0 else 1 end
             + case when tax_rules.charge_code is null then 0 else 1 end
         ) as tax_rule
     from located
     inner join tax_rules
-        on (tax_rules.site_jurisdiction is null or located.tax_jurisdiction = tax_rules.site_jurisdiction)
-        and (tax_rules.payer_country is null or located.payer_country = tax_rules.payer_country)
-        and (tax_rules.charge_code is null or located.charge_code = tax_rules.charge_code)
-        and located.last_day >= tax_rules.valid_from
-        and (tax_rules.valid_to is null or located.last_day < tax_rules.valid_to)
+        on
+            (tax_rules.site_jurisdiction is null or located.tax_jurisdiction = tax_rules.site_jurisdiction)
+            and (tax_rules.payer_country is null or located.payer_country = tax_rules.payer_country)
+            and (tax_rules.charge_code is null or located.charge_code = tax_rules.charge_code)
+            and located.last_day >= tax_rules.valid_from
+            and (tax_rules.valid_to is null or located.last_day < tax_rules.valid_to)
     group by located.contract_id, located.term_no, located.period, located.site_id, located.charge_code
 
 )
@@ -230,17 +233,19 @@ select
         when located.plan_currency = located.currency then cast(1 as decimal(38, 12))
         else fx_spans.rate
     end as fx_rate,
-    taxed.tax_rule.tax_code as tax_code,
+    cast(taxed.tax_rule.tax_code as varchar) as tax_code,
     cast(taxed.tax_rule.rate_percent as decimal(9, 4)) as tax_rate_percent
 from located
 left join taxed
-    on located.contract_id = taxed.contract_id
-    and located.term_no = taxed.term_no
-    and located.period = taxed.period
-    and located.site_id is not distinct from taxed.site_id
-    and located.charge_code is not distinct from taxed.charge_code
+    on
+        located.contract_id = taxed.contract_id
+        and located.term_no = taxed.term_no
+        and located.period = taxed.period
+        and located.site_id is not distinct from taxed.site_id
+        and located.charge_code is not distinct from taxed.charge_code
 left join fx_spans
-    on located.plan_currency = fx_spans.base
-    and located.currency = fx_spans.quote
-    and located.last_day >= fx_spans.valid_from
-    and located.last_day < fx_spans.valid_to
+    on
+        located.plan_currency = fx_spans.base
+        and located.currency = fx_spans.quote
+        and located.last_day >= fx_spans.valid_from
+        and located.last_day < fx_spans.valid_to

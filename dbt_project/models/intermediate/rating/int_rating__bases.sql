@@ -48,12 +48,14 @@ select
     case when charges.is_site_limited then charge_sites.site_id end as site_id
 from charges
 inner join charge_bases
-    on charges.plan_id = charge_bases.plan_id
-    and charges.plan_version = charge_bases.version
-    and charges.charge_code = charge_bases.code
+    on
+        charges.plan_id = charge_bases.plan_id
+        and charges.plan_version = charge_bases.version
+        and charges.charge_code = charge_bases.code
 left join charge_sites
-    on charges.is_site_limited
-    and charges.plan_id = charge_sites.plan_id
-    and charges.plan_version = charge_sites.version
-    and charges.charge_code = charge_sites.code
+    on
+        charges.is_site_limited
+        and charges.plan_id = charge_sites.plan_id
+        and charges.plan_version = charge_sites.version
+        and charges.charge_code = charge_sites.code
 where not charges.is_site_limited or charge_sites.site_id is not null

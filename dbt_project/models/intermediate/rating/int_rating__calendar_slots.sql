@@ -89,9 +89,10 @@ local_calendars as (
         sites.timezone
     from charges
     inner join charge_sites
-        on charges.plan_id = charge_sites.plan_id
-        and charges.plan_version = charge_sites.version
-        and charges.charge_code = charge_sites.code
+        on
+            charges.plan_id = charge_sites.plan_id
+            and charges.plan_version = charge_sites.version
+            and charges.charge_code = charge_sites.code
     inner join sites
         on charge_sites.site_id = sites.site_id
 
@@ -117,9 +118,10 @@ spans_in_range as (
     from timezones
     cross join segments
     inner join zone_spans
-        on timezones.timezone = zone_spans.timezone
-        and zone_spans.from_at < segments.last_at
-        and zone_spans.to_at > segments.first_at
+        on
+            timezones.timezone = zone_spans.timezone
+            and segments.last_at > zone_spans.from_at
+            and segments.first_at < zone_spans.to_at
 
 ),
 
@@ -154,7 +156,13 @@ day_types as (
         weekday_no
     from (
         values ('mon', 0), ('tue', 1), ('wed', 2), ('thu', 3), ('fri', 4), ('sat', 5), ('sun', 6), ('holiday', 7)
-    ) as day_types (day_type, weekday_no)
+    ) as days (day_type, weekday_no)
+
+),
+
+quarters as (
+
+    select unnest(range(0, 96)) as quarter_no
 
 ),
 
@@ -164,17 +172,18 @@ pattern as (
     select
         calendars.calendar_id,
         day_types.day_type,
-        quarters.quarter,
+        quarters.quarter_no,
         coalesce(arg_min(calendar_bands.band, calendar_bands.band_no), calendars.default_band) as band
     from calendars
     cross join day_types
-    cross join (select unnest(range(0, 96)) as quarter) as quarters
+    cross join quarters
     left join calendar_bands
-        on calendars.calendar_id = calendar_bands.calendar_id
-        and day_types.day_type = calendar_bands.day_type
-        and calendar_bands.from_minute <= quarters.quarter * 15
-        and calendar_bands.to_minute > quarters.quarter * 15
-    group by calendars.calendar_id, calendars.default_band, day_types.day_type, quarters.quarter
+        on
+            calendars.calendar_id = calendar_bands.calendar_id
+            and day_types.day_type = calendar_bands.day_type
+            and calendar_bands.from_minute <= quarters.quarter_no * 15
+            and calendar_bands.to_minute > quarters.quarter_no * 15
+    group by calendars.calendar_id, calendars.default_band, day_types.day_type, quarters.quarter_no
 
 ),
 
@@ -206,8 +215,9 @@ typed_days as (
     inner join day_types
         on local_days.weekday_no = day_types.weekday_no
     left join holidays
-        on local_days.country_holidays = holidays.country
-        and local_days.local_date = holidays.holiday
+        on
+            local_days.country_holidays = holidays.country
+            and local_days.local_date = holidays.holiday
 
 ),
 
@@ -220,12 +230,14 @@ banded as (
         pattern.band
     from typed_days
     inner join local_slots
-        on typed_days.timezone = local_slots.timezone
-        and typed_days.local_day_no = local_slots.local_day_no
+        on
+            typed_days.timezone = local_slots.timezone
+            and typed_days.local_day_no = local_slots.local_day_no
     inner join pattern
-        on typed_days.calendar_id = pattern.calendar_id
-        and typed_days.day_type = pattern.day_type
-        and local_slots.local_quarter = pattern.quarter
+        on
+            typed_days.calendar_id = pattern.calendar_id
+            and typed_days.day_type = pattern.day_type
+            and local_slots.local_quarter = pattern.quarter_no
 
 ),
 

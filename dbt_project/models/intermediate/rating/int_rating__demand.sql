@@ -74,13 +74,15 @@ select
     cast(null as varchar) as problem_detail
 from charges
 inner join charge_sites
-    on charges.plan_id = charge_sites.plan_id
-    and charges.plan_version = charge_sites.version
-    and charges.charge_code = charge_sites.code
+    on
+        charges.plan_id = charge_sites.plan_id
+        and charges.plan_version = charge_sites.version
+        and charges.charge_code = charge_sites.code
 inner join peaks
-    on charges.contract_id = peaks.contract_id
-    and charges.term_no = peaks.term_no
-    and charges.period = peaks.period
-    and charges.window_minutes = peaks.window_minutes
-    and charge_sites.site_id = peaks.site_id
+    on
+        charges.contract_id = peaks.contract_id
+        and charges.term_no = peaks.term_no
+        and charges.period = peaks.period
+        and charges.window_minutes = peaks.window_minutes
+        and charge_sites.site_id = peaks.site_id
 where peaks.peak_kw > 0

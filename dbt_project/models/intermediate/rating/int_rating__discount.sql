@@ -63,11 +63,12 @@ base_amounts as (
         cast(sum(base_lines.amount) as decimal(38, 2)) as base_amount
     from bases
     inner join base_lines
-        on bases.contract_id = base_lines.contract_id
-        and bases.term_no = base_lines.term_no
-        and bases.period = base_lines.period
-        and bases.base_code = base_lines.charge_code
-        and (not bases.is_site_limited or bases.site_id = base_lines.site_id)
+        on
+            bases.contract_id = base_lines.contract_id
+            and bases.term_no = base_lines.term_no
+            and bases.period = base_lines.period
+            and bases.base_code = base_lines.charge_code
+            and (not bases.is_site_limited or bases.site_id = base_lines.site_id)
     group by bases.contract_id, bases.term_no, bases.period, bases.charge_code, base_lines.site_id
 
 ),
@@ -91,10 +92,11 @@ uncapped as (
         ) }} as discount
     from charges
     inner join base_amounts
-        on charges.contract_id = base_amounts.contract_id
-        and charges.term_no = base_amounts.term_no
-        and charges.period = base_amounts.period
-        and charges.charge_code = base_amounts.charge_code
+        on
+            charges.contract_id = base_amounts.contract_id
+            and charges.term_no = base_amounts.term_no
+            and charges.period = base_amounts.period
+            and charges.charge_code = base_amounts.charge_code
     where base_amounts.base_amount > 0
 
 ),

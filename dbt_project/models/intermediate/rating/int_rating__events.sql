@@ -113,10 +113,11 @@ named as (
         coalesce(events.contract_id, assignments.contract_id) as contract_id
     from events
     left join assignments
-        on events.contract_id is null
-        and events.machine_id = assignments.machine_id
-        and events.occurred_at >= assignments.valid_from_at
-        and (assignments.valid_to_at is null or events.occurred_at < assignments.valid_to_at)
+        on
+            events.contract_id is null
+            and events.machine_id = assignments.machine_id
+            and events.occurred_at >= assignments.valid_from_at
+            and (assignments.valid_to_at is null or events.occurred_at < assignments.valid_to_at)
 
 ),
 
@@ -146,14 +147,16 @@ placed as (
     inner join named
         on events.event_id = named.event_id
     left join contract_terms
-        on named.contract_id = contract_terms.contract_id
-        and events.occurred_at >= contract_terms.valid_from_at
-        and (contract_terms.valid_to_at is null or events.occurred_at < contract_terms.valid_to_at)
+        on
+            named.contract_id = contract_terms.contract_id
+            and events.occurred_at >= contract_terms.valid_from_at
+            and (contract_terms.valid_to_at is null or events.occurred_at < contract_terms.valid_to_at)
     left join segments
-        on contract_terms.contract_id = segments.contract_id
-        and contract_terms.term_no = segments.term_no
-        and events.occurred_at >= segments.segment_start
-        and events.occurred_at < segments.segment_end
+        on
+            contract_terms.contract_id = segments.contract_id
+            and contract_terms.term_no = segments.term_no
+            and events.occurred_at >= segments.segment_start
+            and events.occurred_at < segments.segment_end
 
 )
 
@@ -191,11 +194,13 @@ select
     end as fate
 from placed
 left join charge_service_codes
-    on placed.plan_id = charge_service_codes.plan_id
-    and placed.plan_version = charge_service_codes.version
-    and placed.service_code = charge_service_codes.service_code
+    on
+        placed.plan_id = charge_service_codes.plan_id
+        and placed.plan_version = charge_service_codes.version
+        and placed.service_code = charge_service_codes.service_code
 left join fx_spans
-    on placed.currency = fx_spans.base
-    and placed.plan_currency = fx_spans.quote
-    and placed.occurred_on >= fx_spans.valid_from
-    and placed.occurred_on < fx_spans.valid_to
+    on
+        placed.currency = fx_spans.base
+        and placed.plan_currency = fx_spans.quote
+        and placed.occurred_on >= fx_spans.valid_from
+        and placed.occurred_on < fx_spans.valid_to

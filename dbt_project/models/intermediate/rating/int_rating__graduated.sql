@@ -90,11 +90,12 @@ site_tiers as (
         cast(least(site_usage.usage, coalesce(tiers.up_to, site_usage.usage)) - tiers.from_quantity as decimal(38, 12)) as quantity
     from tiers
     inner join site_usage
-        on tiers.contract_id = site_usage.contract_id
-        and tiers.term_no = site_usage.term_no
-        and tiers.period = site_usage.period
-        and tiers.charge_code = site_usage.charge_code
-        and tiers.from_quantity < site_usage.usage
+        on
+            tiers.contract_id = site_usage.contract_id
+            and tiers.term_no = site_usage.term_no
+            and tiers.period = site_usage.period
+            and tiers.charge_code = site_usage.charge_code
+            and tiers.from_quantity < site_usage.usage
     where tiers.per = 'site'
 
 ),
@@ -113,16 +114,18 @@ machine_quantities as (
         {{ divide_round(exact_product('machine_usage.quantity', 9, 'units.numerator', 0), 9, 'units.denominator', 0, 12) }} as usage
     from tiers
     inner join machine_usage
-        on tiers.contract_id = machine_usage.contract_id
-        and tiers.term_no = machine_usage.term_no
-        and tiers.period = machine_usage.period
-        and tiers.metric = machine_usage.metric
+        on
+            tiers.contract_id = machine_usage.contract_id
+            and tiers.term_no = machine_usage.term_no
+            and tiers.period = machine_usage.period
+            and tiers.metric = machine_usage.metric
     inner join site_usage
-        on tiers.contract_id = site_usage.contract_id
-        and tiers.term_no = site_usage.term_no
-        and tiers.period = site_usage.period
-        and tiers.charge_code = site_usage.charge_code
-        and machine_usage.site_id = site_usage.site_id
+        on
+            tiers.contract_id = site_usage.contract_id
+            and tiers.term_no = site_usage.term_no
+            and tiers.period = site_usage.period
+            and tiers.charge_code = site_usage.charge_code
+            and machine_usage.site_id = site_usage.site_id
     inner join units
         on tiers.unit = units.unit
     where tiers.per = 'machine'
@@ -162,11 +165,12 @@ contract_tiers as (
         ) as tier_quantity
     from tiers
     inner join running_usage
-        on tiers.contract_id = running_usage.contract_id
-        and tiers.term_no = running_usage.term_no
-        and tiers.period = running_usage.period
-        and tiers.charge_code = running_usage.charge_code
-        and tiers.from_quantity < running_usage.contract_usage
+        on
+            tiers.contract_id = running_usage.contract_id
+            and tiers.term_no = running_usage.term_no
+            and tiers.period = running_usage.period
+            and tiers.charge_code = running_usage.charge_code
+            and tiers.from_quantity < running_usage.contract_usage
     where tiers.per = 'contract'
 
 ),
@@ -264,15 +268,17 @@ select
     cast(null as varchar) as problem_detail
 from quantities
 inner join tiers
-    on quantities.contract_id = tiers.contract_id
-    and quantities.term_no = tiers.term_no
-    and quantities.period = tiers.period
-    and quantities.charge_code = tiers.charge_code
-    and quantities.tier_no = tiers.tier_no
+    on
+        quantities.contract_id = tiers.contract_id
+        and quantities.term_no = tiers.term_no
+        and quantities.period = tiers.period
+        and quantities.charge_code = tiers.charge_code
+        and quantities.tier_no = tiers.tier_no
 inner join site_usage
-    on quantities.contract_id = site_usage.contract_id
-    and quantities.term_no = site_usage.term_no
-    and quantities.period = site_usage.period
-    and quantities.charge_code = site_usage.charge_code
-    and quantities.site_id = site_usage.site_id
+    on
+        quantities.contract_id = site_usage.contract_id
+        and quantities.term_no = site_usage.term_no
+        and quantities.period = site_usage.period
+        and quantities.charge_code = site_usage.charge_code
+        and quantities.site_id = site_usage.site_id
 where quantities.quantity > 0

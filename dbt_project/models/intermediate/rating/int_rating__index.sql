@@ -143,23 +143,27 @@ priced_hours as (
         end as price
     from charges
     inner join site_usage
-        on charges.contract_id = site_usage.contract_id
-        and charges.term_no = site_usage.term_no
-        and charges.period = site_usage.period
-        and charges.charge_code = site_usage.charge_code
+        on
+            charges.contract_id = site_usage.contract_id
+            and charges.term_no = site_usage.term_no
+            and charges.period = site_usage.period
+            and charges.charge_code = site_usage.charge_code
     inner join hours
-        on charges.contract_id = hours.contract_id
-        and charges.term_no = hours.term_no
-        and charges.period = hours.period
-        and site_usage.site_id = hours.site_id
+        on
+            charges.contract_id = hours.contract_id
+            and charges.term_no = hours.term_no
+            and charges.period = hours.period
+            and site_usage.site_id = hours.site_id
     left join prices
-        on charges.index_id = prices.index_id
-        and hours.hour_start = prices.hour_start
+        on
+            charges.index_id = prices.index_id
+            and hours.hour_start = prices.hour_start
     left join fx_spans
-        on prices.currency = fx_spans.base
-        and charges.plan_currency = fx_spans.quote
-        and cast(hours.hour_start at time zone 'UTC' as date) >= fx_spans.valid_from
-        and cast(hours.hour_start at time zone 'UTC' as date) < fx_spans.valid_to
+        on
+            prices.currency = fx_spans.base
+            and charges.plan_currency = fx_spans.quote
+            and cast(hours.hour_start at time zone 'UTC' as date) >= fx_spans.valid_from
+            and cast(hours.hour_start at time zone 'UTC' as date) < fx_spans.valid_to
 
 ),
 
@@ -236,13 +240,15 @@ select
     end as problem_detail
 from charges
 inner join site_usage
-    on charges.contract_id = site_usage.contract_id
-    and charges.term_no = site_usage.term_no
-    and charges.period = site_usage.period
-    and charges.charge_code = site_usage.charge_code
+    on
+        charges.contract_id = site_usage.contract_id
+        and charges.term_no = site_usage.term_no
+        and charges.period = site_usage.period
+        and charges.charge_code = site_usage.charge_code
 inner join thousandfold
-    on charges.contract_id = thousandfold.contract_id
-    and charges.term_no = thousandfold.term_no
-    and charges.period = thousandfold.period
-    and charges.charge_code = thousandfold.charge_code
-    and site_usage.site_id = thousandfold.site_id
+    on
+        charges.contract_id = thousandfold.contract_id
+        and charges.term_no = thousandfold.term_no
+        and charges.period = thousandfold.period
+        and charges.charge_code = thousandfold.charge_code
+        and site_usage.site_id = thousandfold.site_id

@@ -89,13 +89,15 @@ held as (
         least(stays.ends_at, assignments.ends_at, segments.segment_end) as ends_at
     from segments
     inner join assignments
-        on segments.contract_id = assignments.contract_id
-        and segments.segment_start < assignments.ends_at
-        and assignments.starts_at < segments.segment_end
+        on
+            segments.contract_id = assignments.contract_id
+            and segments.segment_start < assignments.ends_at
+            and segments.segment_end > assignments.starts_at
     inner join stays
-        on assignments.machine_id = stays.machine_id
-        and stays.starts_at < assignments.ends_at
-        and assignments.starts_at < stays.ends_at
+        on
+            assignments.machine_id = stays.machine_id
+            and assignments.ends_at > stays.starts_at
+            and assignments.starts_at < stays.ends_at
 
 )
 

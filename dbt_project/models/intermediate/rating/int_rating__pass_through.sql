@@ -62,10 +62,11 @@ priced as (
         coalesce(charges.itemise, true) or events.classification = 'exception' as is_itemised
     from events
     inner join charges
-        on events.contract_id = charges.contract_id
-        and events.term_no = charges.term_no
-        and events.period = charges.period
-        and events.charge_code = charges.charge_code
+        on
+            events.contract_id = charges.contract_id
+            and events.term_no = charges.term_no
+            and events.period = charges.period
+            and events.charge_code = charges.charge_code
     where events.fate = 'priced'
 
 ),
@@ -139,8 +140,8 @@ select
     case
         when events_without_rate > 0
             then
-                'No exchange rate of at most 7 days from ' || currency_without_rate || ' to ' || plan_currency || ' on ' || first_without_rate
-                || ' for ' || events_without_rate || ' events'
+                'No exchange rate of at most 7 days from ' || currency_without_rate || ' to ' || plan_currency || ' on '
+                || first_without_rate || ' for ' || events_without_rate || ' events'
     end as problem_detail
 from added_up
 union all

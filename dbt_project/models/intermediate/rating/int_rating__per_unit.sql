@@ -48,7 +48,8 @@ select
     cast(null as varchar) as problem_detail
 from charges
 inner join site_usage
-    on charges.contract_id = site_usage.contract_id
-    and charges.term_no = site_usage.term_no
-    and charges.period = site_usage.period
-    and charges.charge_code = site_usage.charge_code
+    on
+        charges.contract_id = site_usage.contract_id
+        and charges.term_no = site_usage.term_no
+        and charges.period = site_usage.period
+        and charges.charge_code = site_usage.charge_code

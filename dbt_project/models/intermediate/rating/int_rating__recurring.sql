@@ -95,14 +95,16 @@ per_place as (
         case charges.prorate when 'none' then 1 else charges.period_us end as whole
     from charges
     inner join charge_sites
-        on charges.plan_id = charge_sites.plan_id
-        and charges.plan_version = charge_sites.version
-        and charges.charge_code = charge_sites.code
+        on
+            charges.plan_id = charge_sites.plan_id
+            and charges.plan_version = charge_sites.version
+            and charges.charge_code = charge_sites.code
     inner join sites_held
-        on charges.contract_id = sites_held.contract_id
-        and charges.term_no = sites_held.term_no
-        and charges.period = sites_held.period
-        and charge_sites.site_id = sites_held.site_id
+        on
+            charges.contract_id = sites_held.contract_id
+            and charges.term_no = sites_held.term_no
+            and charges.period = sites_held.period
+            and charge_sites.site_id = sites_held.site_id
     where charges.per in ('site', 'machine')
 
 ),

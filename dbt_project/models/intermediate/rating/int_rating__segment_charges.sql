@@ -85,5 +85,6 @@ select
     charges.is_site_limited
 from segments
 inner join charges
-    on segments.plan_id = charges.plan_id
-    and segments.plan_version = charges.version
+    on
+        segments.plan_id = charges.plan_id
+        and segments.plan_version = charges.version

@@ -77,15 +77,17 @@ converted as (
             as estimated_usage
     from charges
     inner join charge_sites
-        on charges.plan_id = charge_sites.plan_id
-        and charges.plan_version = charge_sites.version
-        and charges.charge_code = charge_sites.code
+        on
+            charges.plan_id = charge_sites.plan_id
+            and charges.plan_version = charge_sites.version
+            and charges.charge_code = charge_sites.code
     inner join site_totals
-        on charges.contract_id = site_totals.contract_id
-        and charges.term_no = site_totals.term_no
-        and charges.period = site_totals.period
-        and charges.metric = site_totals.metric
-        and charge_sites.site_id = site_totals.site_id
+        on
+            charges.contract_id = site_totals.contract_id
+            and charges.term_no = site_totals.term_no
+            and charges.period = site_totals.period
+            and charges.metric = site_totals.metric
+            and charge_sites.site_id = site_totals.site_id
     inner join units
         on charges.unit = units.unit
 

@@ -49,9 +49,10 @@ select
     cast(null as varchar) as problem_detail
 from tiers
 inner join site_usage
-    on tiers.contract_id = site_usage.contract_id
-    and tiers.term_no = site_usage.term_no
-    and tiers.period = site_usage.period
-    and tiers.charge_code = site_usage.charge_code
-    and tiers.from_quantity < site_usage.usage
-    and (tiers.up_to is null or tiers.up_to >= site_usage.usage)
+    on
+        tiers.contract_id = site_usage.contract_id
+        and tiers.term_no = site_usage.term_no
+        and tiers.period = site_usage.period
+        and tiers.charge_code = site_usage.charge_code
+        and tiers.from_quantity < site_usage.usage
+        and (tiers.up_to is null or tiers.up_to >= site_usage.usage)

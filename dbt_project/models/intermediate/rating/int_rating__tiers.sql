@@ -53,6 +53,7 @@ select
     charge_tiers.amount
 from charges
 inner join charge_tiers
-    on charges.plan_id = charge_tiers.plan_id
-    and charges.plan_version = charge_tiers.version
-    and charges.charge_code = charge_tiers.code
+    on
+        charges.plan_id = charge_tiers.plan_id
+        and charges.plan_version = charge_tiers.version
+        and charges.charge_code = charge_tiers.code

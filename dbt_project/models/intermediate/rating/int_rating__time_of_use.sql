@@ -117,9 +117,10 @@ timed_places as (
         sites.timezone
     from charges
     inner join charge_sites
-        on charges.plan_id = charge_sites.plan_id
-        and charges.plan_version = charge_sites.version
-        and charges.charge_code = charge_sites.code
+        on
+            charges.plan_id = charge_sites.plan_id
+            and charges.plan_version = charge_sites.version
+            and charges.charge_code = charge_sites.code
     inner join sites
         on charge_sites.site_id = sites.site_id
 
@@ -146,19 +147,22 @@ spread as (
         last_slots.run_no as last_run_no
     from pieces
     inner join timed_places
-        on pieces.contract_id = timed_places.contract_id
-        and pieces.term_no = timed_places.term_no
-        and pieces.period = timed_places.period
-        and pieces.metric = timed_places.metric
-        and pieces.site_id = timed_places.site_id
+        on
+            pieces.contract_id = timed_places.contract_id
+            and pieces.term_no = timed_places.term_no
+            and pieces.period = timed_places.period
+            and pieces.metric = timed_places.metric
+            and pieces.site_id = timed_places.site_id
     inner join calendar_slots as first_slots
-        on timed_places.calendar_id = first_slots.calendar_id
-        and timed_places.timezone = first_slots.timezone
-        and pieces.piece_start_us // 900000000 = first_slots.slot_no
+        on
+            timed_places.calendar_id = first_slots.calendar_id
+            and timed_places.timezone = first_slots.timezone
+            and pieces.piece_start_us // 900000000 = first_slots.slot_no
     inner join calendar_slots as last_slots
-        on timed_places.calendar_id = last_slots.calendar_id
-        and timed_places.timezone = last_slots.timezone
-        and (pieces.piece_end_us - 1) // 900000000 = last_slots.slot_no
+        on
+            timed_places.calendar_id = last_slots.calendar_id
+            and timed_places.timezone = last_slots.timezone
+            and (pieces.piece_end_us - 1) // 900000000 = last_slots.slot_no
 
 ),
 
@@ -202,9 +206,10 @@ cuts as (
         crossings.is_estimated
     from crossings
     inner join runs
-        on crossings.calendar_id = runs.calendar_id
-        and crossings.timezone = runs.timezone
-        and crossings.run_no = runs.run_no
+        on
+            crossings.calendar_id = runs.calendar_id
+            and crossings.timezone = runs.timezone
+            and crossings.run_no = runs.run_no
 
 ),
 
@@ -235,9 +240,10 @@ banded_pieces as (
         spread.is_estimated
     from spread
     inner join runs
-        on spread.calendar_id = runs.calendar_id
-        and spread.timezone = runs.timezone
-        and spread.first_run_no = runs.run_no
+        on
+            spread.calendar_id = runs.calendar_id
+            and spread.timezone = runs.timezone
+            and spread.first_run_no = runs.run_no
     where spread.first_run_no = spread.last_run_no
 
 ),
@@ -277,21 +283,24 @@ converted as (
             as estimated_usage
     from charges
     inner join charge_sites
-        on charges.plan_id = charge_sites.plan_id
-        and charges.plan_version = charge_sites.version
-        and charges.charge_code = charge_sites.code
+        on
+            charges.plan_id = charge_sites.plan_id
+            and charges.plan_version = charge_sites.version
+            and charges.charge_code = charge_sites.code
     inner join band_usage
-        on charges.contract_id = band_usage.contract_id
-        and charges.term_no = band_usage.term_no
-        and charges.period = band_usage.period
-        and charges.metric = band_usage.metric
-        and charges.calendar_id = band_usage.calendar_id
-        and charge_sites.site_id = band_usage.site_id
+        on
+            charges.contract_id = band_usage.contract_id
+            and charges.term_no = band_usage.term_no
+            and charges.period = band_usage.period
+            and charges.metric = band_usage.metric
+            and charges.calendar_id = band_usage.calendar_id
+            and charge_sites.site_id = band_usage.site_id
     inner join charge_rates
-        on charges.plan_id = charge_rates.plan_id
-        and charges.plan_version = charge_rates.version
-        and charges.charge_code = charge_rates.code
-        and band_usage.band = charge_rates.band
+        on
+            charges.plan_id = charge_rates.plan_id
+            and charges.plan_version = charge_rates.version
+            and charges.charge_code = charge_rates.code
+            and band_usage.band = charge_rates.band
     inner join units
         on charges.unit = units.unit
 

@@ -67,12 +67,13 @@ select
     cast(null as varchar) as problem_detail
 from tiers
 inner join scoped_usage
-    on tiers.contract_id = scoped_usage.contract_id
-    and tiers.term_no = scoped_usage.term_no
-    and tiers.period = scoped_usage.period
-    and tiers.charge_code = scoped_usage.charge_code
-    and tiers.from_quantity < case tiers.per when 'contract' then scoped_usage.contract_usage else scoped_usage.usage end
-    and (
-        tiers.up_to is null
-        or tiers.up_to >= case tiers.per when 'contract' then scoped_usage.contract_usage else scoped_usage.usage end
-    )
+    on
+        tiers.contract_id = scoped_usage.contract_id
+        and tiers.term_no = scoped_usage.term_no
+        and tiers.period = scoped_usage.period
+        and tiers.charge_code = scoped_usage.charge_code
+        and tiers.from_quantity < case tiers.per when 'contract' then scoped_usage.contract_usage else scoped_usage.usage end
+        and (
+            tiers.up_to is null
+            or tiers.up_to >= case tiers.per when 'contract' then scoped_usage.contract_usage else scoped_usage.usage end
+        )

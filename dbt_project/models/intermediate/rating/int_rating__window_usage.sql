@@ -53,9 +53,10 @@ windowed_places as (
         cast(charges.window_minutes as bigint) * 60000000 as window_us
     from charges
     inner join charge_sites
-        on charges.plan_id = charge_sites.plan_id
-        and charges.plan_version = charge_sites.version
-        and charges.charge_code = charge_sites.code
+        on
+            charges.plan_id = charge_sites.plan_id
+            and charges.plan_version = charge_sites.version
+            and charges.charge_code = charge_sites.code
 
 ),
 
@@ -78,10 +79,11 @@ spread as (
         (pieces.piece_end_us - 1) // windowed_places.window_us as last_window_no
     from pieces
     inner join windowed_places
-        on pieces.contract_id = windowed_places.contract_id
-        and pieces.term_no = windowed_places.term_no
-        and pieces.period = windowed_places.period
-        and pieces.site_id = windowed_places.site_id
+        on
+            pieces.contract_id = windowed_places.contract_id
+            and pieces.term_no = windowed_places.term_no
+            and pieces.period = windowed_places.period
+            and pieces.site_id = windowed_places.site_id
 
 ),
 

@@ -154,9 +154,10 @@ statement_coverage as (
         least(sum(coverage.missing_us + coverage.estimated_us), sum(coverage.occupied_us)) as doubtful_us
     from places
     inner join coverage
-        on places.contract_id = coverage.contract_id
-        and places.period = coverage.period
-        and places.site_id = coverage.site_id
+        on
+            places.contract_id = coverage.contract_id
+            and places.period = coverage.period
+            and places.site_id = coverage.site_id
     group by places.statement_id
 
 ),
@@ -168,8 +169,9 @@ period_ends as (
         max(segments.period_end) as period_end
     from places
     inner join segments
-        on places.contract_id = segments.contract_id
-        and places.period = segments.period
+        on
+            places.contract_id = segments.contract_id
+            and places.period = segments.period
     group by places.statement_id
 
 ),
@@ -210,9 +212,10 @@ warnings as (
         count(*) as warnings
     from places
     inner join all_warnings
-        on places.contract_id = all_warnings.contract_id
-        and places.period = all_warnings.period
-        and places.site_id = all_warnings.site_id
+        on
+            places.contract_id = all_warnings.contract_id
+            and places.period = all_warnings.period
+            and places.site_id = all_warnings.site_id
     group by places.statement_id
 
 ),
@@ -225,10 +228,11 @@ earlier_totals as (
         issued_statements.total
     from statements
     inner join issued_statements
-        on statements.payer_id = issued_statements.payer_id
-        and statements.statement_kind = issued_statements.statement_kind
-        and split_part(statements.statement_id, '/', 3) = split_part(issued_statements.statement_id, '/', 3)
-        and statements.period > issued_statements.period
+        on
+            statements.payer_id = issued_statements.payer_id
+            and statements.statement_kind = issued_statements.statement_kind
+            and split_part(statements.statement_id, '/', 3) = split_part(issued_statements.statement_id, '/', 3)
+            and statements.period > issued_statements.period
     where statements.statement_kind = 'consolidated'
     qualify row_number() over (
         partition by statements.statement_id
@@ -258,8 +262,9 @@ approved as (
     left join issued_statements
         on statements.statement_id = issued_statements.statement_id
     inner join approvals
-        on statements.statement_id = approvals.statement_id
-        and coalesce(issued_statements.content_hash, statements.content_hash) = approvals.content_hash
+        on
+            statements.statement_id = approvals.statement_id
+            and coalesce(issued_statements.content_hash, statements.content_hash) = approvals.content_hash
     group by statements.statement_id
 
 ),
@@ -351,22 +356,30 @@ reasoned as (
         issued_at,
         book_version,
         list_filter([
-            case when auto_approve_limit is null
-                then 'payer ' || payer_id || ' has no auto_approve_limit, so a person approves every statement' end,
-            case when total > auto_approve_limit
-                then
-                    'the total of ' || {{ money_in_words('total', 'currency', 'minor_units') }} || ' is above the limit of '
-                    || {{ money_in_words('auto_approve_limit', 'currency', 'minor_units') }} end,
-            case when is_unusual
-                then
-                    'the total of ' || {{ money_in_words('total', 'currency', 'minor_units') }} || ' differs by more than '
-                    || {{ number_in_words('tolerance_percent') }} || ' % from '
-                    || {{ money_in_words('median_total', 'currency', 'minor_units') }} || ', the median of the last three' end,
-            case when is_poorly_measured
-                then
-                    'more than 5 % of its machine-hours are missing or estimated ('
-                    || {{ number_in_words(exact_product('missing_or_estimated_share', 4, '100', 0)) }} || ' %)' end
-        ], lambda reason : reason is not null) as reasons
+            case
+                when auto_approve_limit is null
+                    then 'payer ' || payer_id || ' has no auto_approve_limit, so a person approves every statement'
+            end,
+            case
+                when total > auto_approve_limit
+                    then
+                        'the total of ' || {{ money_in_words('total', 'currency', 'minor_units') }} || ' is above the limit of '
+                        || {{ money_in_words('auto_approve_limit', 'currency', 'minor_units') }}
+            end,
+            case
+                when is_unusual
+                    then
+                        'the total of ' || {{ money_in_words('total', 'currency', 'minor_units') }} || ' differs by more than '
+                        || {{ number_in_words('tolerance_percent') }} || ' % from '
+                        || {{ money_in_words('median_total', 'currency', 'minor_units') }} || ', the median of the last three'
+            end,
+            case
+                when is_poorly_measured
+                    then
+                        'more than 5 % of its machine-hours are missing or estimated ('
+                        || {{ number_in_words(exact_product('missing_or_estimated_share', 4, '100', 0)) }} || ' %)'
+            end
+        ], lambda reason: reason is not null) as reasons
     from judged
 
 )

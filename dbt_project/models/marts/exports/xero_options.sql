@@ -1,3 +1,2 @@
-select
-    branding_theme
+select branding_theme
 from {{ source('book', 'xero_options') }}

@@ -172,10 +172,11 @@ priced_places as (
         rated_lines.site_id
     from rated_lines
     inner join energy_charges
-        on rated_lines.contract_id = energy_charges.contract_id
-        and rated_lines.term_no = energy_charges.term_no
-        and rated_lines.period = energy_charges.period
-        and rated_lines.charge_code = energy_charges.charge_code
+        on
+            rated_lines.contract_id = energy_charges.contract_id
+            and rated_lines.term_no = energy_charges.term_no
+            and rated_lines.period = energy_charges.period
+            and rated_lines.charge_code = energy_charges.charge_code
 
 ),
 
@@ -188,10 +189,11 @@ by_usage as (
         sum(case when priced_places.site_id is not null then usage.quantity else 0 end) as billed_kwh
     from usage
     left join priced_places
-        on usage.contract_id = priced_places.contract_id
-        and usage.term_no = priced_places.term_no
-        and usage.period = priced_places.period
-        and usage.site_id = priced_places.site_id
+        on
+            usage.contract_id = priced_places.contract_id
+            and usage.term_no = priced_places.term_no
+            and usage.period = priced_places.period
+            and usage.site_id = priced_places.site_id
     group by usage.period
 
 ),

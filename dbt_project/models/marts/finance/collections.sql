@@ -131,8 +131,9 @@ pending as (
     inner join dunning_stages
         on overdue.policy_id = dunning_stages.policy_id
     left join reminders
-        on overdue.statement_number = reminders.statement_number
-        and dunning_stages.stage = reminders.stage
+        on
+            overdue.statement_number = reminders.statement_number
+            and dunning_stages.stage = reminders.stage
     where reminders.stage is null
     group by overdue.statement_number
 
@@ -171,10 +172,12 @@ left join pending
 left join disputes
     on disputes.subject in (overdue.statement_number, overdue.statement_id)
 left join holds as statement_holds
-    on statement_holds.scope = 'statement'
-    and statement_holds.subject in (overdue.statement_number, overdue.statement_id)
+    on
+        statement_holds.scope = 'statement'
+        and statement_holds.subject in (overdue.statement_number, overdue.statement_id)
 left join holds as payer_holds
-    on payer_holds.scope = 'payer'
-    and overdue.payer_id = payer_holds.subject
+    on
+        payer_holds.scope = 'payer'
+        and overdue.payer_id = payer_holds.subject
 left join promises
     on overdue.payer_id = promises.payer_id
