@@ -11,6 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from babel.numbers import get_currency_precision
+
 from exporters.marts import Marts, open_marts
 from exporters.statements import files
 from exporters.statements.formats import formats_for, previous_period
@@ -121,9 +123,8 @@ def render_review(marts_path: Path, period: str, out_dir: Path) -> RenderedRevie
     """
     with open_marts(marts_path) as marts:
         facts = _read(marts, period)
-    paths = {
-        kind: out_dir / f"review-{files.file_stem(period)}.{kind}" for kind in ("html", "xlsx")
-    }
+    name = f"review-{file_stem(period)}"
+    paths = {kind: out_dir / f"{name}.{kind}" for kind in ("html", "xlsx")}
     files.write_atomically(paths["html"], render("review.html", review=_page(facts)))
     files.write_atomically(paths["xlsx"], _workbook(facts))
     return RenderedReview(
@@ -180,6 +181,10 @@ def _page(facts: _Facts) -> dict[str, Any]:
             return "–"
         return formats.amount(value, minor_units=_minor_units(row))
 
+    def in_currency(row: Mapping[str, Any], column: str) -> str:
+        digits = get_currency_precision(row["currency"])
+        return formats.amount(row[column], minor_units=digits)
+
     def percent(value: Decimal | None) -> str:
         if value is None:
             return "new"
@@ -234,11 +239,11 @@ def _page(facts: _Facts) -> dict[str, Any]:
             {
                 "currency": one_line(row["currency"]),
                 "statements": row["statements"],
-                "net": formats.amount(row["net"]),
-                "tax": formats.amount(row["tax"]),
-                "total": formats.amount(row["total"]),
-                "last": formats.amount(row["last_total"]),
-                "change": formats.amount(row["change"]),
+                "net": in_currency(row, "net"),
+                "tax": in_currency(row, "tax"),
+                "total": in_currency(row, "total"),
+                "last": in_currency(row, "last_total"),
+                "change": in_currency(row, "change"),
             }
             for row in facts.totals
         ],

@@ -235,10 +235,10 @@ def _summary(
 def _lines(book: Book, facts: StatementFacts, words: dict[str, str], *, money: str) -> None:
     sheet = book.sheet("Lines")
     columns: list[tuple[str, str, int, Callable[[Any], object]]] = [
-        (words["site"], "", 12, lambda line: line["site_id"]),
-        ("", "", 18, lambda line: line["site_name"]),
+        (f"{words['site']} ID", "", 12, lambda line: line["site_id"]),
+        (words["site"], "", 18, lambda line: line["site_name"]),
         (words["contract"], "", 14, lambda line: line["contract_id"]),
-        ("Code", "", 14, lambda line: line["charge_code"]),
+        ("Charge", "", 14, lambda line: line["charge_code"]),
         ("Model", "", 15, lambda line: line["charge_model"]),
         (words["description"], "", 70, lambda line: line["description"]),
         (words["quantity"], QUANTITY, 16, lambda line: line["quantity"]),
@@ -246,7 +246,7 @@ def _lines(book: Book, facts: StatementFacts, words: dict[str, str], *, money: s
         (words["unit_price"], UNIT_PRICE, 15, lambda line: line["unit_price"]),
         (words["amount"], money, 15, lambda line: line["amount"]),
         (words["currency"], "", 9, lambda line: line["currency"]),
-        (words["tax_code"], "", 14, lambda line: line["tax_code"]),
+        (f"{words['tax']}: {words['tax_code']}", "", 14, lambda line: line["tax_code"]),
         (words["tax_rate"], PERCENT, 9, lambda line: line["tax_rate_percent"]),
         (words["tax"], money, 13, lambda line: line["tax_amount"]),
         (words["estimated_usage"], QUANTITY, 14, lambda line: line["estimated_quantity"] or None),

@@ -1,0 +1,61 @@
+"""The review sheet of a close."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import openpyxl
+
+from exporters.statements import render_review
+
+Make = Callable[..., Path]
+
+
+def test_the_sheet_says_what_waits_and_why(make_marts: Make, tmp_path: Path) -> None:
+    review = render_review(make_marts(), "2026-10", tmp_path / "out")
+    assert (review.statements, review.waiting) == (3, 1)
+    page = review.paths["html"].read_text("utf-8")
+    for expected in ("no tax rule for energy at Oslo 1", "12,942.55", "10,800.00", "2,142.55",
+                     "+22%", "2,377.55", "srv-003 at Helsinki 1", "approved by finance",
+                     "1 blocking"):  # fmt: skip
+        assert expected in page, expected
+    book = openpyxl.load_workbook(review.paths["xlsx"])
+    assert book.sheetnames == ["Statements", "Totals", "Exceptions"]
+    rows = list(book["Statements"].iter_rows(values_only=True))
+    golf = next(row for row in rows if row[1] == "GOLF")
+    assert golf[12:15] == ("blocked", "no tax rule for energy at Oslo 1", "yes")
+
+
+def test_statements_of_last_month_that_are_not_there(make_marts: Make, tmp_path: Path) -> None:
+    marts = make_marts("delete from statements where statement_id = 'BOREALIS/2026-10/all'")
+    review = render_review(marts, "2026-10", tmp_path / "out")
+    assert "Billed last month, not now" in review.paths["html"].read_text("utf-8")
+    assert "Not there any more" in openpyxl.load_workbook(review.paths["xlsx"]).sheetnames
+
+
+def test_an_approved_one_does_not_wait(make_marts: Make, tmp_path: Path) -> None:
+    marts = make_marts(
+        "update statements set decision = 'needs_approval', is_approved = true,"
+        " approved_by = 'cfo', state = 'approved' where payer_id = 'GOLF'"
+    )
+    review = render_review(marts, "2026-10", tmp_path / "out")
+    assert review.waiting == 0
+    assert "Nothing waits." in review.paths["html"].read_text("utf-8")
+
+
+def test_an_empty_period_and_hostile_text(make_marts: Make, tmp_path: Path) -> None:
+    hostile = '=1+1<script>alert("x")</script>'
+    marts = make_marts(
+        f"""
+        update statements set decision_reason = '{hostile}', approved_by = '{hostile}';
+        update payers set name = '{hostile}';
+        update billing_exceptions set detail = '{hostile}', site_id = '{hostile}';
+        """
+    )
+    render_review(marts, "2020-01", tmp_path / "out")
+    review = render_review(marts, "2026-10", tmp_path / "out")
+    assert "<script" not in review.paths["html"].read_text("utf-8")
+    for sheet in openpyxl.load_workbook(review.paths["xlsx"]):
+        for row in sheet.iter_rows():
+            assert all(cell.data_type != "f" for cell in row)

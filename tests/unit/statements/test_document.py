@@ -1,0 +1,34 @@
+"""Words of the report: every language says everything."""
+
+from __future__ import annotations
+
+import string
+from decimal import Decimal
+
+import pytest
+
+from exporters.statements.document import _round_top, languages, texts
+
+
+def test_every_language_has_every_text() -> None:
+    assert languages() >= {"en", "de", "nb", "fi", "id"}
+    english = texts("en")
+    for language in languages():
+        words = texts(language)
+        assert set(words) == set(english), language
+        assert set(words["metrics"]) == set(english["metrics"])
+        for key, text in english.items():
+            if isinstance(text, str):
+                assert fields(words[key]) == fields(text), (language, key)
+
+
+def fields(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize(
+    ("value", "top"),
+    [("0", "1"), ("1", "1"), ("1.01", "1.5"), ("2700", "3000"), ("8.1", "10"), ("0.034", "0.04")],
+)
+def test_the_top_of_a_chart_is_round_and_not_below(value: str, top: str) -> None:
+    assert _round_top(Decimal(value)) == Decimal(top)
