@@ -29,19 +29,12 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from sqlalchemy import (
-    Boolean,
-    ColumnElement,
     Connection,
-    DateTime,
-    Integer,
     Select,
     Table,
-    Text,
     func,
     insert,
     select,
-    text,
-    type_coerce,
 )
 from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 
@@ -49,11 +42,10 @@ from exporters.ledger import migrate, tables
 from exporters.ledger.chain import GENESIS, ChainFault, ChainHead, link_hash, row_hash
 from exporters.ledger.engine import WRITES, begin_writing, create, parse_url, sqlite_path
 from exporters.ledger.errors import AlreadyRecorded, AppendOnlyError, LedgerError
-from exporters.ledger.types import CalendarDate, ExactDecimal, Instant
+from exporters.ledger.verify import as_stored, verify
 
 Clock = Callable[[], datetime]
 WRITTEN_BY_US: Final = frozenset({"id", "at", "actor", "os_user", "host"})
-READ_ROWS: Final = 2000
 UNIQUE_VIOLATION: Final = "23505"  # SQLSTATE of the SQL standard
 
 
@@ -248,7 +240,7 @@ class Transaction(Reader):
     def _links(self, fact: Table, ids: range) -> list[dict[str, Any]]:
         # Hashed as the database gives it back, so that `verify` can never differ by a conversion.
         stored = self._connection.execute(
-            _as_stored(fact, self._connection)
+            as_stored(fact, self._connection)
             .where(fact.c.id.between(ids[0], ids[-1]))
             .order_by(fact.c.id)
         ).mappings()
@@ -418,7 +410,7 @@ class Ledger:
         back; empty if nothing. `heads` are heads kept elsewhere (backups, published marts): the
         ledger must still hold each of them."""
         with self.snapshot() as reader:
-            return _verify(reader, tuple(heads))
+            return verify(reader._connection, tuple(heads))
 
 
 def _fact_table(table: Table | str) -> Table:
@@ -427,132 +419,6 @@ def _fact_table(table: Table | str) -> Table:
     if fact is None or fact not in tables.FACT_TABLES:
         raise LedgerError(f"the ledger has no fact table {name!r}")
     return fact
-
-
-def _as_stored(fact: Table, connection: Connection) -> Select[Any]:
-    """Rows as they lie in the database, past the column types: a spoiled value must not stop the
-    check that is looking for it."""
-    on_sqlite = connection.dialect.name == "sqlite"
-    columns: list[ColumnElement[Any]] = []
-    for column in fact.columns:
-        if isinstance(column.type, Instant):
-            raw: Any = Text() if on_sqlite else DateTime(timezone=True)
-        elif isinstance(column.type, ExactDecimal) or (
-            on_sqlite and isinstance(column.type, CalendarDate)
-        ):
-            raw = Text()
-        elif on_sqlite and isinstance(column.type, Boolean):
-            raw = Integer()
-        else:
-            raw = column.type
-        columns.append(type_coerce(column, raw).label(column.name))
-    return select(*columns)
-
-
-def _verify(reader: Reader, heads: tuple[ChainHead, ...]) -> tuple[ChainFault, ...]:
-    connection = reader._connection
-    faults: list[ChainFault] = []
-    wanted = {head.facts: head for head in heads if head.facts}
-    chained: dict[str, dict[int, str]] = {fact.name: {} for fact in tables.FACT_TABLES}
-    seq, prev = 0, GENESIS
-    statement = select(tables.chain).order_by(tables.chain.c.seq)
-    for link in connection.execute(statement.execution_options(yield_per=READ_ROWS)).mappings():
-        where = (link["table_name"], link["row_id"])
-        if link["seq"] != seq + 1:
-            faults.append(
-                ChainFault(
-                    "missing",
-                    "chain",
-                    seq + 1,
-                    f"chain rows {seq + 1} to {link['seq'] - 1} are gone",
-                )
-            )
-        elif link["prev_hash"] != prev:
-            faults.append(
-                ChainFault(
-                    "broken", *where, f"chain row {link['seq']} does not follow the one before"
-                )
-            )
-        if link["hash"] != link_hash(
-            seq=link["seq"],
-            table=link["table_name"],
-            row_id=link["row_id"],
-            row_hash=link["row_hash"],
-            prev_hash=link["prev_hash"],
-        ):
-            faults.append(
-                ChainFault("altered", "chain", link["seq"], f"chain row {link['seq']} was altered")
-            )
-        seq, prev = link["seq"], link["hash"]
-        if (head := wanted.pop(seq, None)) and head.hash != prev:
-            faults.append(
-                ChainFault(
-                    "altered", "chain", seq, f"the ledger had another head when it held {seq} facts"
-                )
-            )
-        chained.setdefault(link["table_name"], {})[link["row_id"]] = link["row_hash"]
-    faults.extend(
-        ChainFault(
-            "cut",
-            "chain",
-            head.facts,
-            f"the ledger held {head.facts} facts once and holds {seq} now: its tail was cut off",
-        )
-        for head in wanted.values()
-    )
-    for fact in tables.FACT_TABLES:
-        faults.extend(_verify_table(reader, fact, chained.pop(fact.name)))
-    faults.extend(
-        ChainFault("broken", name, row_id, f"the chain names {name} {row_id}, a table unknown here")
-        for name, rows in chained.items()
-        for row_id in rows
-    )
-    if connection.dialect.name == "sqlite":
-        faults.extend(_verify_counters(reader))
-    return tuple(faults)
-
-
-def _verify_table(reader: Reader, fact: Table, chained: dict[int, str]) -> Iterator[ChainFault]:
-    statement = _as_stored(fact, reader._connection).order_by(fact.c.id)
-    stored = reader._connection.execute(statement.execution_options(yield_per=READ_ROWS))
-    for row in stored.mappings():
-        row_id = row["id"]
-        expected = chained.pop(row_id, None)
-        if expected is None:
-            yield ChainFault(
-                "unchained",
-                fact.name,
-                row_id,
-                f"{fact.name} {row_id} was not written by the ledger",
-            )
-            continue
-        try:
-            found = row_hash(fact.name, dict(row))
-        except TypeError:  # SQLite keeps values of any type in any column
-            found = ""
-        if found != expected:
-            yield ChainFault("altered", fact.name, row_id, f"{fact.name} {row_id} was altered")
-    for row_id in sorted(chained):
-        yield ChainFault("missing", fact.name, row_id, f"{fact.name} {row_id} is gone")
-
-
-def _verify_counters(reader: Reader) -> Iterator[ChainFault]:
-    """SQLite remembers the highest id it ever gave: rows cut off together with their chain rows."""
-    counters = reader._connection.execute(text("SELECT name, seq FROM sqlite_sequence"))
-    for counter in counters.mappings():
-        name, highest = str(counter["name"]), int(counter["seq"])
-        table = tables.metadata.tables.get(name)
-        if table is None:
-            continue
-        key = table.primary_key.columns.values()[0]
-        last = reader.scalar(select(func.max(key))) or 0
-        if highest > last:
-            yield ChainFault(
-                "cut",
-                name,
-                last + 1,
-                f"{name} {last + 1} to {highest} are gone: a tail was cut off",
-            )
 
 
 @contextmanager
