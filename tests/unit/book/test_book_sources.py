@@ -1,0 +1,86 @@
+"""sources.yml: checked by the connectors it names, without the environment of any machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from connectors.book import BookError, Fault, load_book
+
+if TYPE_CHECKING:
+    from tests.unit.book.conftest import BookFiles
+
+FINLAND = """\
+NO-OSL1:
+  kind: prometheus
+  config:
+    url: ${SITE_URL}
+    tls: plain
+    piece_hours: 12
+    readings:
+      - {series: energy_total, meter_id: "{outlet}", metric: energy, kind: register, unit: J}
+"""
+
+
+def faults(book_files: BookFiles) -> tuple[Fault, ...]:
+    with pytest.raises(BookError) as caught:
+        load_book(book_files.folder)
+    return caught.value.faults
+
+
+def test_a_placeholder_stays_as_it_is(
+    book_files: BookFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SITE_URL", "http://127.0.0.1:1")
+    book_files.write("sources.yml", FINLAND)
+    source = load_book(book_files.folder).sources["NO-OSL1"]
+    assert source.kind == "prometheus"
+    assert source.config["url"] == "${SITE_URL}"
+    assert source.config["piece_hours"] == 12
+    assert source.secrets == {}
+
+
+def test_a_default_of_a_placeholder_is_checked(book_files: BookFiles) -> None:
+    book_files.write("sources.yml", FINLAND.replace("${SITE_URL}", "${SITE_URL:-http://host:1}"))
+    load_book(book_files.folder)
+    book_files.write("sources.yml", FINLAND.replace("${SITE_URL}", "${SITE_URL:-host}"))
+    (fault,) = faults(book_files)
+    assert (fault.file, fault.row, fault.column) == ("sources.yml", 4, "NO-OSL1.config.url")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "row", "column", "message"),
+    [
+        ("NO-OSL1:", "NO-OSL9:", 1, "NO-OSL9", "no such site"),
+        ("kind: prometheus", "kind: carrier-pigeon", 2, "NO-OSL1.kind", "prometheus"),
+        ("  kind: prometheus\n", "", 1, "NO-OSL1.kind", "required"),
+        ("piece_hours", "peace_hours", 6, "NO-OSL1.config.peace_hours", "not a key"),
+        ("unit: J", "unit: l", 8, "NO-OSL1.config.readings[0]", "energy comes in"),
+        ("  config:\n", "  secret: {}\n  config:\n", 3, "NO-OSL1.secret", "unknown key"),
+    ],
+)
+def test_a_source_is_checked_by_its_connector(
+    book_files: BookFiles, old: str, new: str, row: int, column: str, message: str
+) -> None:
+    book_files.write("sources.yml", FINLAND.replace(old, new, 1))
+    (fault,) = faults(book_files)
+    assert (fault.file, fault.row, fault.column) == ("sources.yml", row, column)
+    assert message in fault.message
+
+
+@pytest.mark.parametrize("secret", ["hunter2-the-secret", "p4ss w0rd"])
+def test_a_secret_in_the_book_is_refused_and_not_repeated(
+    book_files: BookFiles, secret: str
+) -> None:
+    book_files.write("sources.yml", FINLAND + f"  secrets: {{api_key: {secret}}}\n")
+    (fault,) = faults(book_files)
+    assert (fault.row, fault.column) == (9, "NO-OSL1.secrets.api_key")
+    assert secret not in str(fault)
+    assert "environment variable" in fault.message
+
+
+def test_sources_are_a_mapping(book_files: BookFiles) -> None:
+    book_files.write("sources.yml", "- kind: files\n")
+    (fault,) = faults(book_files)
+    assert "a mapping of site_id" in fault.message
