@@ -12,12 +12,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
 import pytest
 
-INSTALL = "PostgreSQL is not installed: apt-get install postgresql (or: brew install postgresql)"
+INSTALL = "PostgreSQL is not installed: apt-get install postgresql, or pip install pgserver"
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,11 @@ def _binaries() -> Path | None:
     on_path = shutil.which("pg_ctl")
     if on_path:
         return Path(on_path).parent
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    return found[-1].parent if found else None
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    bundled = find_spec("pgserver")
+    if bundled is not None and bundled.origin is not None:
+        places.append(Path(bundled.origin).parent / "pginstall" / "bin")
+    return next((place for place in places if (place / "pg_ctl").is_file()), None)
 
 
 def _unprivileged(folder: Path) -> list[str]:
