@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 from zoneinfo import available_timezones
@@ -17,6 +18,7 @@ from pydantic import SecretStr, ValidationError
 
 from connectors.base import Clock, ConfigModel, Connector, SourceContext, SourceSpec
 from connectors.errors import ConfigError, ConfigFault
+from connectors.placeholders import expand, unset
 
 __all__ = ["KINDS", "SourceSpec", "build_connector", "check_source"]
 
@@ -59,7 +61,12 @@ def build_connector(
 
     Raises ``ConfigError`` with all faults at once, missing environment variables among them.
     """
+    missing = sorted(set(unset(spec.config, env)))
+    spec = replace(spec, config=expand(spec.config, env))
     config, faults = _checked(spec)
+    faults += [
+        ConfigFault("config", f"${{{name}}}", "is not set in the environment") for name in missing
+    ]
     if timezone not in available_timezones():
         faults.append(ConfigFault("timezone", repr(timezone), "expected an IANA name"))
     faults += [

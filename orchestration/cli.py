@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 something needs a person, 2 wrong use, 3 a failure.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,9 +19,9 @@ import click
 
 from connectors.book import BookError, load_book, render_words
 from connectors.errors import ConnectorError
-from exporters.close import ApprovalReport, CloseError, approve
+from exporters.close import ApprovalReport, CloseError, RefusedError, approve
 from exporters.ledger import LedgerError, actions
-from exporters.ledger.actions import ActionReport
+from exporters.ledger.actions import ActionError, ActionReport
 from exporters.ledger.story import story as tell_story
 from exporters.marts import MartsError, open_marts
 from orchestration import queries
@@ -118,6 +119,7 @@ def cli(context: click.Context, data_dir: Path) -> None:
     be run again at any time; those that act outside show their plan first and act with --apply.
     """
     context.obj = DataDir(data_dir.resolve())
+    os.environ["M2C_DATA_DIR"] = str(context.obj.root)
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -673,10 +675,13 @@ def main() -> None:
     except click.Abort:
         terminal.error("interrupted")
         code = FAILURE
-    except SettingsError as error:
+    except (BookError, LockBusyError, MartsError, RefusedError) as error:
+        terminal.error(str(error))
+        code = NEEDS_PERSON
+    except (ActionError, CloseError, SettingsError) as error:
         terminal.error(str(error))
         code = WRONG_USE
-    except (BookError, CloseError, LedgerError, LockBusyError, MartsError) as error:
+    except LedgerError as error:
         terminal.error(str(error))
         code = NEEDS_PERSON
     except Exception as error:  # noqa: BLE001 - the last line of defence: words, a log, exit code 3

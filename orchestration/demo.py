@@ -183,7 +183,7 @@ def _month(app: App, calendar: Calendar, sandboxes: Sandboxes) -> int:
     reminded = cli.send_reminders(app, apply=True)
     terminal.lines(reminded["words"])
     _show_invoices(app, calendar.period)
-    return max(*codes, received["exit_code"], reminded["exit_code"])
+    return max(*codes, int(received["exit_code"]), int(reminded["exit_code"]))
 
 
 def _bill(app: App, period: str, sandboxes: Sandboxes) -> list[int]:

@@ -49,6 +49,7 @@ class Runner:
     def __init__(self, data_dir: DataDir, *, command: str) -> None:
         self._data_dir = data_dir
         self._command = command
+        # Definitions are of one data dir, and dbt is told by the environment.
         os.environ["M2C_DATA_DIR"] = str(data_dir.root)
         os.environ.setdefault("M2C_LOG_LEVEL", "CRITICAL")
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from connectors.base import SourceSpec
 from connectors.book.documents import SourceDocument
 from connectors.book.draft import Draft, Item
 from connectors.book.textfiles import Path_, plain
+from connectors.placeholders import PLACEHOLDER, expand
 from connectors.registry import check_source
-
-_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 def check_sellers(draft: Draft) -> None:
@@ -150,7 +148,7 @@ def _check_connector(draft: Draft, item: Item[SourceDocument], config: dict[str,
     connector is built, so what is said about it now means nothing.
     """
     document = item.data
-    spec = SourceSpec(document.kind, _with_defaults(config), dict(document.secrets))
+    spec = SourceSpec(document.kind, expand(config, {}), dict(document.secrets))
     for field, value, message in check_source(spec):
         path: Path_ = (
             *item.path,
@@ -158,16 +156,6 @@ def _check_connector(draft: Draft, item: Item[SourceDocument], config: dict[str,
         )
         if not _is_open(_at({"config": config}, path[1:])):
             draft.fault_at(item.source, path, message, value=value)
-
-
-def _with_defaults(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_defaults(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_with_defaults(entry) for entry in value]
-    if isinstance(value, str):
-        return _PLACEHOLDER.sub(lambda m: m[0] if m[2] is None else m[2], value)
-    return value
 
 
 def _at(value: Any, path: Path_) -> Any:
@@ -180,4 +168,4 @@ def _at(value: Any, path: Path_) -> Any:
 
 
 def _is_open(value: Any) -> bool:
-    return isinstance(value, str) and any(m[2] is None for m in _PLACEHOLDER.finditer(value))
+    return isinstance(value, str) and any(m[2] is None for m in PLACEHOLDER.finditer(value))

@@ -104,7 +104,14 @@ def dbt_models(
     with hold(layout.locks, "warehouse", purpose="building the warehouse"):
         inputs.clear_next_marts(layout)
         invocation = dbt.cli(
-            ["build", "--log-path", str(layout.warehouse / "logs")],
+            # Unit tests check the models, not the data: they belong to the project's own tests.
+            [
+                "build",
+                "--exclude-resource-type",
+                "unit_test",
+                "--log-path",
+                str(layout.warehouse / "logs"),
+            ],
             context=context,
             target_path=layout.warehouse / "target",
         )
