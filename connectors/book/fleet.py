@@ -344,13 +344,12 @@ def _check_inside(
     spans: Sequence[Spanned],
     what: str,
 ) -> None:
-    listed = "; ".join(f"line {span.row_no}: {said(span)}" for span in spans[:4])
     start, end = assignment.valid_from_at, assignment.valid_to_at
     if not any(_within(start, span) for span in spans):
         draft.fault(
             record,
             "valid_from",
-            f"{instant_text(start)} is more than 24 hours outside {what} ({listed})",
+            f"{instant_text(start)} is more than 24 hours outside {what} ({_listed(spans)})",
         )
         return
     if end is None:
@@ -359,17 +358,22 @@ def _check_inside(
                 record,
                 "valid_to",
                 f"expected an end: {what} have one, and an assignment may end at most 24 hours "
-                f"after ({listed})",
+                f"after ({_listed(spans)})",
                 value="",
             )
     elif not any(_within(end, span) for span in spans):
         draft.fault(
             record,
             "valid_to",
-            f"{instant_text(end)} is more than 24 hours outside {what} ({listed})",
+            f"{instant_text(end)} is more than 24 hours outside {what} ({_listed(spans)})",
         )
     elif not any(start < end_of(span) and end > span.valid_from_at for span in spans):
-        draft.warn(record, "valid_from", f"this assignment never meets {what} ({listed})")
+        draft.warn(record, "valid_from", f"this assignment never meets {what} ({_listed(spans)})")
+
+
+def _listed(spans: Sequence[Spanned]) -> str:
+    lines = [f"line {span.row_no}: {said(span)}" for span in spans[:4]]
+    return "; ".join([*lines, "and more"] if len(spans) > 4 else lines)
 
 
 def _within(instant: datetime, span: Spanned) -> bool:

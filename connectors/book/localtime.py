@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 FIRST_YEAR = 2000
 END_YEAR = 2060
-_STEP = timedelta(hours=12)
+_STEP = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ def known_zones() -> frozenset[str]:
     return frozenset(available_timezones()) - {"localtime", "posixrules", "Factory"}
 
 
+@lru_cache(maxsize=100_000)
 def local_midnight(day: date, zone: str) -> datetime:
     """The instant (UTC) at which the local day begins.
 

@@ -25,6 +25,7 @@ CANONICAL_UNIT = {"energy": "kWh", "runtime": "h", "traffic": "GB", "fuel": "l"}
 BILLABLE_METRICS = tuple(metric for metric in METRICS if metric in CANONICAL_UNIT)
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DECIMAL = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -81,7 +82,7 @@ def _text(value: object) -> str:
         refuse("expected text, found nothing")
     if value != value.strip():
         refuse("remove the spaces at the beginning or end")
-    if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in value):
+    if _CONTROL.search(value):
         refuse("contains a control character (a tab or line break, for instance); remove it")
     return str(value)
 

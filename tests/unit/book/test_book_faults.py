@@ -1325,6 +1325,36 @@ def test_two_stages_or_sellers_of_one_name_are_refused(book_files: BookFiles) ->
     ]
 
 
+# --- YAML that would harm ------------------------------------------------------------------------
+
+
+def test_yaml_that_contains_itself_is_refused(book_files: BookFiles) -> None:
+    book_files.write("calendars.yml", "- &a [*a]\n")
+    (fault,) = faults_of(book_files.folder)
+    assert fault.file == "calendars.yml"
+    assert "refers to itself" in fault.message
+
+
+def test_yaml_that_unfolds_without_end_is_refused(book_files: BookFiles) -> None:
+    lines = ["- &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"- &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    book_files.write("calendars.yml", "\n".join(lines) + "\n")
+    (fault,) = faults_of(book_files.folder)
+    assert "far too much" in fault.message
+
+
+def test_yaml_with_control_characters_is_refused(book_files: BookFiles) -> None:
+    book_files.replace("settings.yml", "25", "2\x075")
+    (fault,) = faults_of(book_files.folder)
+    assert "is not YAML" in fault.message
+
+
+def test_a_merge_takes_mappings_only(book_files: BookFiles) -> None:
+    book_files.replace("settings.yml", "lookback_days: 5", "<<: 5")
+    (fault,) = faults_of(book_files.folder)
+    assert "<< takes a mapping" in fault.message
+
+
 # --- assignments, routes and taxes that meet or do not -------------------------------------------
 
 
