@@ -522,7 +522,7 @@ class HttpClient:
                 f"{url.host} failed {self._circuit.limit} times in a row and is not "
                 "asked again for a while",
             )
-        headers: dict[str, str] = Field(default_factory=dict)
+        headers: dict[str, str] = {}
         params = dict(request.params)
         request.credentials.apply(headers, params)
         host = url.netloc.decode()

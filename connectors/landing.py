@@ -423,7 +423,7 @@ def _write(
     duplicates = _settle_repeated(spool)
     unchanged = 0
     pieces: list[_Piece] = []
-    landed = _LandedPaths(spool.table, landing_dir)
+    landed = _LandedPaths(spool, landing_dir)
     for key, date in _partitions(spool):
         same, piece = _changed_rows(
             spool, key=key, date=date, paths=landed.paths(key, date), now=now
@@ -600,8 +600,9 @@ def _day_of(column: str) -> str:
 class _LandedPaths:
     """Finds the good files in which a row of one folder may already be landed."""
 
-    def __init__(self, table: Table, landing_dir: Path) -> None:
-        self._table = table
+    def __init__(self, spool: _Spool, landing_dir: Path) -> None:
+        self._table = spool.table
+        self._connection = spool.connection
         self._landing_dir = landing_dir
         self._known: dict[tuple[str, dt.date | None], list[str]] = {}
 
@@ -614,7 +615,7 @@ class _LandedPaths:
                 if day is None
                 else list_partition(self._table, self._landing_dir, key, day)
             )
-            checked = check_files(self._table, listed)
+            checked = check_files(self._table, listed, self._connection)
             self._known[(key, day)] = [str(file.path) for file in checked if not file.refused]
         return self._known[(key, day)]
 

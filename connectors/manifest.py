@@ -12,6 +12,7 @@ to a day) are judged together, again whenever one of them comes, changes or goes
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import hashlib
@@ -170,11 +171,16 @@ def list_key(table: Table, landing_dir: Path, key: str) -> list[LandedFile]:
     return sorted(_list_key(table, folder, key), key=lambda file: str(file.path))
 
 
-def check_files(table: Table, files: Sequence[LandedFile]) -> list[LandedFile]:
+def check_files(
+    table: Table,
+    files: Sequence[LandedFile],
+    connection: duckdb.DuckDBPyConnection | None = None,
+) -> list[LandedFile]:
     """Give each file its verdict: rows, hash, and the reason if it is refused.
 
     Files whose verdicts hang together must be given together (see the module). A file that
-    vanishes meanwhile is left out, as if it had never been listed.
+    vanishes meanwhile is left out, as if it had never been listed. ``connection`` is used if
+    given; its time zone must be UTC.
     """
     verdicts: list[LandedFile] = []
     readable: list[LandedFile] = []
@@ -184,8 +190,12 @@ def check_files(table: Table, files: Sequence[LandedFile]) -> list[LandedFile]:
         except FileNotFoundError:
             continue
         (verdicts if opened.refused else readable).append(opened)
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    if not readable:
+        return verdicts
+    with contextlib.ExitStack() as stack:
+        if connection is None:
+            connection = stack.enter_context(duckdb.connect())
+            connection.execute("SET TimeZone = 'UTC'")
         for chunk in _chunks(table, readable):
             verdicts += _check_rows(connection, table, chunk)
     return verdicts

@@ -94,6 +94,7 @@ class ValueFrom(ConfigModel):
         return self
 
 
+@functools.lru_cache(maxsize=256)
 def fields_of(template: str) -> tuple[str, ...]:
     """Return the fields a template names; raises ``ValueError`` if it is none."""
     names = []

@@ -8,6 +8,7 @@ showed is an error. One that it showed twice is read as the configuration says.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections import Counter
 from collections.abc import Hashable
 from decimal import Decimal, InvalidOperation
@@ -103,17 +104,7 @@ class TimeReader:
             return _since_epoch(value, scale)
         if not isinstance(value, str):
             raise ValueError(f"is not a text in the form {self._spec.format}")
-        text = value.strip()
-        if self._spec.format == "iso":
-            try:
-                return dt.datetime.fromisoformat(text)
-            except ValueError:
-                raise ValueError("is not a time in ISO 8601") from None
-        try:
-            # The zone comes from the pattern (%z) or from the configuration, in read().
-            return dt.datetime.strptime(text, self._spec.format)  # noqa: DTZ007
-        except ValueError:
-            raise ValueError(f"is not a time in the form {self._spec.format}") from None
+        return _parsed(value.strip(), self._spec.format)
 
     def _localized(self, local: dt.datetime, of: Hashable) -> dt.datetime:
         earlier = local.replace(tzinfo=self._zone, fold=0)
@@ -140,6 +131,21 @@ class TimeReader:
         first = self._spec.doubled_hour == "ascending"
         chosen = earlier if (seen == 1) == first else later
         return chosen.astimezone(dt.UTC)
+
+
+# Many meters are read at one time, so the same text comes again and again.
+@functools.lru_cache(maxsize=4096)
+def _parsed(text: str, format_: str) -> dt.datetime:
+    if format_ == "iso":
+        try:
+            return dt.datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError("is not a time in ISO 8601") from None
+    try:
+        # The zone comes from the pattern (%z) or from the configuration, in read().
+        return dt.datetime.strptime(text, format_)  # noqa: DTZ007
+    except ValueError:
+        raise ValueError(f"is not a time in the form {format_}") from None
 
 
 def _since_epoch(value: str | int | Decimal, scale: int) -> dt.datetime:
