@@ -167,7 +167,7 @@ class Transport:
         problem = response.headers.get("X-Rate-Limit-Problem", "").lower()
         given = response.headers.get("Retry-After", "")
         wait = float(given) if given.isdigit() else None
-        if problem == "day":
+        if problem == "day" or response.headers.get("X-DayLimit-Remaining") == "0":
             seconds = 3600.0 if wait is None else wait
             raise DayLimitError(_server_time(response, self._clock) + timedelta(seconds=seconds))
         if wait is not None and wait > LONGEST_WAIT:
@@ -197,7 +197,9 @@ class XeroClient:
         http: httpx.Client | None = None,
     ) -> None:
         timeout = httpx.Timeout(config.read_seconds, connect=config.connect_seconds)
-        self._http = http or httpx.Client(timeout=timeout)
+        # A proxy of the environment is for the real Xero, not for one on this machine.
+        local = httpx.URL(config.api_url).host in ("127.0.0.1", "localhost", "::1")
+        self._http = http or httpx.Client(timeout=timeout, trust_env=not local)
         self._owns_http = http is None
         self.tenant = config.tenant_id
         tokens = tokens_for(config, self._http, clock)
@@ -243,17 +245,15 @@ class XeroClient:
 
     def contacts(self) -> list[Json]:
         """All contacts, archived ones too."""
-        found: list[Json] = []
-        page = 1
-        while True:
-            answer = self._api.get_contacts(
-                self.tenant, page=page, include_archived=True, page_size=CONTACT_PAGE_SIZE
-            )
-            got = items(answer.content, "Contacts")
-            found += got
-            if len(got) < CONTACT_PAGE_SIZE:
-                return found
-            page += 1
+        pages = _all_pages(
+            lambda page: _typed(
+                self._api.get_contacts(
+                    self.tenant, page=page, include_archived=True, page_size=CONTACT_PAGE_SIZE
+                )
+            ),
+            "Contacts",
+        )
+        return [contact for answer in pages for contact in items(answer.content, "Contacts")]
 
     def by_number(self, kind: Kind, numbers: Sequence[str]) -> list[Json]:
         """All documents with these numbers, with lines: bills and deleted ones too."""
@@ -294,16 +294,15 @@ class XeroClient:
         return self._pages(kind, **options)
 
     def _pages(self, kind: Kind, **options: object) -> Iterator[Answer]:
-        """Pages until one is not full; without `page` Xero would answer no lines."""
+        """Page by page: without `page` Xero would answer no lines."""
         credit = kind == "credit_note"
         call = self._api.get_credit_notes if credit else self._api.get_invoices
-        page = 1
-        while True:
-            answer = call(self.tenant, page=page, page_size=PAGE_SIZE, unitdp=4, **options)
-            yield answer
-            if len(items(answer.content, "CreditNotes" if credit else "Invoices")) < PAGE_SIZE:
-                return
-            page += 1
+        return _all_pages(
+            lambda page: _typed(
+                call(self.tenant, page=page, page_size=PAGE_SIZE, unitdp=4, **options)
+            ),
+            "CreditNotes" if credit else "Invoices",
+        )
 
     def attachments(self, kind: Kind, xero_id: str) -> list[str]:
         """Names of the files on a document."""
@@ -381,6 +380,25 @@ class XeroClient:
                 idempotency_key=key,
             )
         )
+
+
+def _all_pages(call: Callable[[int], Answer], name: str) -> Iterator[Answer]:
+    """Pages until the last by Xero's own count, or, where it gives none, until one is not full.
+
+    A page that begins as the one before ends it too: some servers do not know pages.
+    """
+    page, before = 1, None
+    while True:
+        answer = call(page)
+        found = items(answer.content, name)
+        if page > 1 and (not found or found[0] == before):
+            return
+        yield answer
+        about = answer.content.get("pagination") if isinstance(answer.content, dict) else None
+        count = about.get("pageCount") if isinstance(about, dict) else None
+        if (page >= count) if isinstance(count, int) else (len(found) < PAGE_SIZE):
+            return
+        page, before = page + 1, found[0] if found else None
 
 
 def _typed(answer: Answer) -> Answer:

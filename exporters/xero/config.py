@@ -36,7 +36,7 @@ class XeroConfig:
     identity_url: str = IDENTITY_URL
     grant: Grant = "client_credentials"
     connect_seconds: float = 10.0
-    read_seconds: float = 60.0
+    read_seconds: float = 45.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], *, data_dir: Path) -> XeroConfig:

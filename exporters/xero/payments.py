@@ -8,7 +8,7 @@ poll does not move it. Nothing is ever written to Xero here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from exporters.ledger import Ledger, Transaction, tables
 from exporters.xero import records
-from exporters.xero.client import Kind, XeroClient
+from exporters.xero.client import Answer, Kind, XeroClient
 from exporters.xero.compare import APPROVED, GONE, differences, id_of
 from exporters.xero.config import XeroConfig
 from exporters.xero.errors import DayLimitError, XeroConfigError, XeroError
@@ -138,7 +138,7 @@ def _poll(
     if any(kind_of(k.statement) == "credit_note" for k in known.values()):
         kinds.append("credit_note")
     for kind in kinds:
-        for answer in client.modified(kind, since):
+        for answer in _answers(client, kind, since):
             first = first or answer.server_time
             found = items(answer.content, "Invoices") + items(answer.content, "CreditNotes")
             ours = [(known[id_of(remote)], remote) for remote in found if id_of(remote) in known]
@@ -147,6 +147,16 @@ def _poll(
                     _record(tx, ours, report)
     if first is not None:
         ledger.record(tables.poll_cursors, name=name, cursor_at=first - OVERLAP)
+
+
+def _answers(client: XeroClient, kind: Kind, since: datetime | None) -> Iterator[Answer]:
+    """Pages of what changed; of everything, when the server's clock is before our cursor (it was
+    set back, or is another server): then the cursor says nothing."""
+    for answer in client.modified(kind, since):
+        if since is not None and answer.server_time < since:
+            yield from client.modified(kind, None)
+            return
+        yield answer
 
 
 def _record(tx: Transaction, found: Iterable[tuple[_Known, Json]], report: PaymentsReport) -> None:

@@ -617,7 +617,7 @@ class _Run:
                 elif remote is None:
                     tx.outcome(intents[item.number], "failed", message="not found in Xero")
                     self._quarantine(tx, item, "Xero neither created it nor said why")
-                elif differences(_sent(item), item.statement, remote) or not _same_contact(
+                elif differences(_sent(item), item.statement, remote) or not _may_be_ours(
                     _sent(item), remote
                 ):
                     tx.outcome(intents[item.number], "failed", message="the number is taken")
@@ -649,7 +649,7 @@ class _Run:
                 live = [r for r in remotes.get(item.number, []) if r.get("Status") != "DELETED"]
                 if not live:
                     left.append(item)
-                elif _same_contact(_sent(item), live[0]):
+                elif _may_be_ours(_sent(item), live[0]):
                     self._record_ours(tx, item, intents[item.number], live[0])
                     item.line.done.append("adopted")
                 else:
@@ -991,7 +991,10 @@ def _use_contact(chosen: list[_Item], contact_id: str) -> None:
         _sent(item)["Contact"] = {"ContactID": contact_id}
 
 
-def _same_contact(sent: Json, remote: Json) -> bool:
+def _may_be_ours(sent: Json, remote: Json) -> bool:
+    """Same contact, and not a voided document, which is somebody else's end of the story."""
+    if remote.get("Status") == "VOIDED":
+        return False
     contact = remote.get("Contact")
     theirs = contact.get("ContactID") if isinstance(contact, dict) else None
     return str(theirs).lower() == str(sent["Contact"]["ContactID"]).lower()

@@ -153,6 +153,17 @@ def test_cursor_is_the_servers_time_minus_five_minutes(bench: Any) -> None:
     assert sent["headers"]["if-modified-since"] == row["cursor_at"].strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def test_server_clock_set_back_reads_everything_again(bench: Any) -> None:
+    number = bench.issue()
+    bench.publish()
+    bench.admin.advance(7200)
+    bench.poll()
+    bench.admin.advance(-7200)
+    bench.admin.pay(number)
+    assert bench.poll().changed == [number]
+    assert bench.poll().changed == []
+
+
 def test_failed_poll_does_not_move_the_cursor(bench: Any) -> None:
     number = bench.issue()
     bench.publish()
