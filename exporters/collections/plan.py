@@ -443,11 +443,11 @@ def _why_payer_waits(
     overdue, credit = _balance(situation, payer, payer.currency, chaseable)
     others = any(i.receivable.currency != payer.currency for i in chaseable)
     if not others and overdue - credit <= policy.only_above:
-        less = f" ({overdue} less {credit} of credit)" if credit else ""
+        less = f" ({_shown(overdue)} less {_shown(credit)} of credit)" if credit else ""
         return (
             "balance",
-            f"payer {payer.payer_id} has {overdue - credit} {payer.currency} overdue{less};"
-            f" policy {policy.policy_id} chases only above {policy.only_above}",
+            f"payer {payer.payer_id} has {_shown(overdue - credit)} {payer.currency} overdue{less};"
+            f" policy {policy.policy_id} chases only above {_shown(policy.only_above)}",
         )
     if policy.business_days_only:
         why = local_days.why_no_business_day(
@@ -456,6 +456,12 @@ def _why_payer_waits(
         if why:
             return "no_business_day", why
     return None
+
+
+def _shown(value: Decimal) -> str:
+    """An amount without the zeros that its storage adds."""
+    decimals = max(2, -int(value.normalize().as_tuple().exponent))
+    return f"{value:.{decimals}f}"
 
 
 def _balance(
@@ -600,7 +606,7 @@ def _plan_mail(
     )
     overdue, credit = _balance(situation, payer, currency, invoices)
     if overdue <= credit:
-        reason = f"payer {payer.payer_id} has {credit} {currency} of credit, enough for all of it"
+        reason = f"payer {payer.payer_id} has {_shown(credit)} {currency} of credit, enough for all of it"
         outcome.held += [_held(d.invoice, d.stage, "balance", reason) for d in firing]
         return
     outcome.messages.append(

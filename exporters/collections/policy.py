@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import duckdb
+from exporters.marts import Marts
 
 EMAIL = "email"
 SUSPEND_MACHINES = "suspend_machines"
@@ -58,36 +56,30 @@ def _names(value: str | None) -> tuple[str, ...]:
     return tuple(part for part in (value or "").split("|") if part)
 
 
-def read_policies(marts: duckdb.DuckDBPyConnection) -> Mapping[str, Policy]:
+def read_policies(marts: Marts) -> Mapping[str, Policy]:
     """All policies of the published marts, by policy_id, their stages in order."""
     stages: dict[str, list[Stage]] = {}
-    for row in marts.execute(
-        "select policy_id, stage_no, stage, days_overdue, action, template, responsible, copy_to,"
-        " requires, notice_days, approval from dunning_stages order by policy_id, stage_no"
-    ).fetchall():
-        stages.setdefault(row[0], []).append(
+    for row in marts.rows("select * from dunning_stages order by policy_id, stage_no"):
+        stages.setdefault(row["policy_id"], []).append(
             Stage(
-                stage_no=row[1],
-                stage=row[2],
-                days_overdue=row[3],
-                action=row[4],
-                template=row[5],
-                responsible=row[6],
-                copy_to=_names(row[7]),
-                requires=_names(row[8]),
-                notice_days=row[9] or 0,
-                approval=row[10],
+                stage_no=row["stage_no"],
+                stage=row["stage"],
+                days_overdue=row["days_overdue"],
+                action=row["action"],
+                template=row["template"],
+                responsible=row["responsible"],
+                copy_to=_names(row["copy_to"]),
+                requires=_names(row["requires"]),
+                notice_days=row["notice_days"] or 0,
+                approval=row["approval"],
             )
         )
     return {
-        policy_id: Policy(
-            policy_id=policy_id,
-            only_above=only_above if only_above is not None else Decimal(0),
-            business_days_only=bool(business_days_only),
-            stages=tuple(stages.get(policy_id, ())),
+        row["policy_id"]: Policy(
+            policy_id=row["policy_id"],
+            only_above=Decimal(0) if row["only_above"] is None else row["only_above"],
+            business_days_only=bool(row["business_days_only"]),
+            stages=tuple(stages.get(row["policy_id"], ())),
         )
-        for policy_id, only_above, business_days_only in marts.execute(
-            "select policy_id, only_above, business_days_only from dunning_policies"
-            " order by policy_id"
-        ).fetchall()
+        for row in marts.table("dunning_policies")
     }

@@ -16,7 +16,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 from sqlalchemy import select
 
 from exporters.collections.addresses import is_address
@@ -35,6 +34,7 @@ from exporters.collections.plan import (
 )
 from exporters.collections.policy import Policy, read_policies
 from exporters.ledger import tables
+from exporters.marts import Marts, open_marts
 from exporters.statements.formats import formats_for
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 REMINDER_MAIL = "reminder_mail"
 ESCALATION_MAIL = "escalation_mail"
-PAYMENTS_POLL = "payments"
+PAYMENTS_POLL = "xero/"
+"""Polls of payments are named by this and the organisation."""
 BOUNCE_COUNTS_FOR = timedelta(days=30)
 """After this an address that bounced is tried again: the mailbox may have come back."""
 
@@ -56,7 +57,9 @@ class Book:
 
     payers: Mapping[str, Payer]
     senders: Mapping[str, Sender]
-    """by seller_id; None's stand-in is the default seller under the key ''"""
+    """by seller_id, and the default seller under the key ''"""
+    tenants: Mapping[str, str]
+    """organisation in Xero by seller_id, where the book names one"""
     policies: Mapping[str, Policy]
     holidays: frozenset[tuple[str, date]]
     payments_fresh_hours: int
@@ -67,62 +70,58 @@ class Book:
 
 def read_book(marts_path: Path) -> Book:
     """The book's part, from the published marts."""
-    with duckdb.connect(str(marts_path), read_only=True) as marts:
-        marts.execute("set timezone = 'UTC'")
-        hours = marts.execute("select payments_fresh_hours from settings").fetchone()
+    with open_marts(marts_path) as marts:
+        hours = marts.settings()["payments_fresh_hours"]
         return Book(
             payers=_payers(marts),
             senders=_senders(marts),
+            tenants={
+                seller_id: seller["xero_tenant_id"]
+                for seller_id, seller in marts.sellers().items()
+                if seller["xero_tenant_id"]
+            },
             policies=read_policies(marts),
-            holidays=frozenset(marts.execute("select country, date from holidays").fetchall()),
-            payments_fresh_hours=hours[0] if hours and hours[0] is not None else 6,
+            holidays=frozenset((row["country"], row["date"]) for row in marts.table("holidays")),
+            payments_fresh_hours=6 if hours is None else hours,
         )
 
 
-def _payers(marts: duckdb.DuckDBPyConnection) -> dict[str, Payer]:
-    rows = marts.execute(
-        "select payer_id, name, country, currency, email, language, dunning_policy, seller_id"
-        " from payers"
-    ).fetchall()
+def _payers(marts: Marts) -> dict[str, Payer]:
     return {
-        row[0]: Payer(
-            payer_id=row[0],
-            name=row[1],
-            country=row[2],
-            currency=row[3],
-            email=row[4] or "",
-            language=row[5],
-            dunning_policy=row[6],
-            seller_id=row[7],
+        payer_id: Payer(
+            payer_id=payer_id,
+            name=row["name"],
+            country=row["country"],
+            currency=row["currency"],
+            email=row["email"] or "",
+            language=row["language"],
+            dunning_policy=row["dunning_policy"],
+            seller_id=row["seller_id"],
         )
-        for row in rows
+        for payer_id, row in marts.payers().items()
     }
 
 
-def _senders(marts: duckdb.DuckDBPyConnection) -> dict[str, Sender]:
+def _senders(marts: Marts) -> dict[str, Sender]:
     banks: dict[str, dict[str, str]] = defaultdict(dict)
-    for seller_id, currency, iban, bic, account, bank in marts.execute(
-        "select seller_id, currency, iban, bic, account, bank from seller_bank_accounts"
-        " order by seller_id, currency"
-    ).fetchall():
-        parts = (("", bank), ("IBAN ", iban), ("BIC ", bic), ("", account))
-        banks[seller_id][currency] = ", ".join(label + value for label, value in parts if value)
+    for row in marts.table("seller_bank_accounts"):
+        parts = (("", row["bank"]), ("IBAN ", row["iban"]), ("BIC ", row["bic"]),
+                 ("", row["account"]))  # fmt: skip
+        shown = ", ".join(label + value for label, value in parts if value)
+        banks[row["seller_id"]][row["currency"]] = shown
     senders = {"": Sender(name="Accounts receivable")}
-    for row in marts.execute(
-        "select seller_id, is_default, legal_name, email, address_line1, address_line2,"
-        " postal_code, city, country, registration_number from sellers"
-        " order by is_default, seller_id desc"
-    ).fetchall():
-        town = " ".join(part for part in row[6:8] if part)
-        country = formats_for("en").country(row[8])
-        sender = Sender(
-            name=row[2],
-            email=row[3],
-            lines=tuple(x for x in (row[4], row[5], f"{town}, {country}", row[9]) if x),
-            bank=banks.get(row[0], {}),
+    for seller_id, row in marts.sellers().items():
+        town = " ".join(part for part in (row["postal_code"], row["city"]) if part)
+        place = f"{town}, {formats_for('en').country(row['country'])}"
+        lines = (row["address_line1"], row["address_line2"], place, row["registration_number"])
+        senders[seller_id] = Sender(
+            name=row["legal_name"],
+            email=row["email"],
+            lines=tuple(line for line in lines if line),
+            bank=banks.get(seller_id, {}),
         )
-        senders[row[0]] = sender
-        senders[""] = sender
+        if row["is_default"]:
+            senders[""] = senders[seller_id]
     return senders
 
 
@@ -138,7 +137,7 @@ def read_situation(
     receivables, unused_credit = _receivables(ledger)
     return Situation(
         now=now,
-        payments_read_at=_payments_read_at(ledger),
+        payments_read_at=_payments_read_at(ledger, book),
         payments_fresh_hours=book.payments_fresh_hours,
         payers=book.payers,
         policies=book.policies,
@@ -277,13 +276,23 @@ def _receivables(
     return receivables, dict(unused_credit)
 
 
-def _payments_read_at(ledger: Reader) -> datetime | None:
-    """When payments were last read. With several organisations, the one read longest ago counts."""
+def _payments_read_at(ledger: Reader, book: Book) -> datetime | None:
+    """When payments were last read. Of several organisations that we issued for, the one that was
+    read longest ago counts."""
     newest: dict[str, datetime] = {}
-    for row in ledger.query(select(tables.poll_cursors)):
-        if PAYMENTS_POLL in row["name"] or "invoice" in row["name"]:
-            newest[row["name"]] = max(row["at"], newest.get(row["name"], row["at"]))
-    return min(newest.values(), default=None)
+    for row in ledger.query(select(tables.current_poll_cursors)):
+        if row["name"].startswith(PAYMENTS_POLL):
+            newest[row["name"].removeprefix(PAYMENTS_POLL)] = row["at"]
+    sellers = ledger.query(select(tables.issued_statements.c.seller_id).distinct())
+    read_at: list[datetime] = []
+    for row in sellers:
+        tenant = book.tenants.get(row["seller_id"])
+        # A seller without an organisation of its own is in the one that the environment names.
+        at = newest.get(tenant) if tenant else max(newest.values(), default=None)
+        if at is None:
+            return None
+        read_at.append(at)
+    return min(read_at, default=None)
 
 
 def _disputed(ledger: Reader, receivables: Collection[Receivable]) -> dict[str, str]:

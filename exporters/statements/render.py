@@ -6,7 +6,9 @@ that is killed leaves finished files, and the next run does the rest.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from exporters.statements.pdf import to_pdf
 from exporters.statements.xlsx import to_xlsx
 
 FORMATS = ("pdf", "html", "xlsx")
+MOST_WORKERS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +74,28 @@ def render_statements(
     stems = files.stems_for(names)
     out_dir.mkdir(parents=True, exist_ok=True)
     with _index_of(out_dir) as index:
-        rendered = [
-            _render(one, stem=stems[one.statement_id], out_dir=out_dir, formats=formats,
-                    index=index)
-            for one in facts
-        ]  # fmt: skip
+        rendered = []
+        # Setting a PDF leaves Python to the others, so threads share the processors well.
+        with ThreadPoolExecutor(max_workers=min(MOST_WORKERS, os.cpu_count() or 1)) as workers:
+            jobs = [
+                workers.submit(
+                    _render,
+                    one,
+                    stem=stems[one.statement_id],
+                    out_dir=out_dir,
+                    formats=formats,
+                    known=index.get(stems[one.statement_id]),
+                )
+                for one in facts
+            ]
+            try:
+                for job, one in zip(jobs, facts, strict=True):
+                    finished, entry = job.result()
+                    index[stems[one.statement_id]] = entry
+                    rendered.append(finished)
+            except BaseException:
+                workers.shutdown(cancel_futures=True)
+                raise
         _remove_outdated(out_dir, index, stems, all_of_period=only is None)
     return rendered
 
@@ -95,10 +115,10 @@ def _render(
     stem: str,
     out_dir: Path,
     formats: Sequence[str],
-    index: dict[str, files.Rendered],
-) -> RenderedStatement:
+    known: files.Rendered | None,
+) -> tuple[RenderedStatement, files.Rendered]:
     document = build(facts)
-    known = dict(index[stem].fingerprints) if stem in index else {}
+    fingerprints = dict(known.fingerprints) if known else {}
     raw = [facts.lines, facts.usage_machine_days] if "xlsx" in formats else []
     made_from = {
         "pdf": files.fingerprint(document),
@@ -110,19 +130,20 @@ def _render(
     for kind in formats:
         path = out_dir / f"{stem}.{kind}"
         paths[kind] = path
-        if known.get(kind) == made_from[kind] and path.is_file():
+        if fingerprints.get(kind) == made_from[kind] and path.is_file():
             continue
         files.write_atomically(path, _content(kind, facts, document))
-        known[kind] = made_from[kind]
+        fingerprints[kind] = made_from[kind]
         changed.append(kind)
-    index[stem] = files.Rendered(statement_id=facts.statement_id, fingerprints=known)
-    return RenderedStatement(
+    rendered = RenderedStatement(
         statement_id=facts.statement_id,
         statement_number=facts.head["statement_number"],
         payer_id=facts.head["payer_id"],
         paths=paths,
         changed=tuple(changed),
     )
+    entry = files.Rendered(statement_id=facts.statement_id, fingerprints=fingerprints)
+    return rendered, entry
 
 
 def _content(kind: str, facts: StatementFacts, document: dict[str, Any]) -> bytes:

@@ -21,6 +21,8 @@ def one_line(text: str | None) -> str:
     """`text` on one line: runs of white space and control characters become one space."""
     if not text:
         return ""
+    if text.isprintable() and "  " not in text and text[0] != " " and text[-1] != " ":
+        return text
     shown = (
         " " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c
         for c in text

@@ -97,7 +97,7 @@ class Sheet:
             if bold:
                 self.worksheet.write_blank(self.row, column, None, chosen)
         elif isinstance(value, Decimal | int) and not isinstance(value, bool):
-            if _digits(value) <= MOST_DIGITS:
+            if _fits(value):
                 self.worksheet.write_number(self.row, column, value, chosen)
             else:
                 self.worksheet.write_string(self.row, column, format(value, "f"), chosen)
@@ -295,5 +295,13 @@ def _usage(book: Book, facts: StatementFacts, words: dict[str, str]) -> None:
     )
 
 
-def _digits(value: Decimal | int) -> int:
-    return len(Decimal(value).normalize().as_tuple().digits)
+def _fits(value: Decimal | int) -> bool:
+    """Whether a spreadsheet holds the number exactly as a person would read it."""
+    if -1_000_000 < value < 1_000_000 and (isinstance(value, int) or _scale(value) <= 9):
+        return True
+    return len(Decimal(value).normalize().as_tuple().digits) <= MOST_DIGITS
+
+
+def _scale(value: Decimal) -> int:
+    exponent = value.as_tuple().exponent
+    return -exponent if isinstance(exponent, int) else MOST_DIGITS

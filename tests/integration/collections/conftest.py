@@ -22,7 +22,7 @@ create table payers(payer_id varchar, name varchar, country varchar, currency va
   email varchar, language varchar, dunning_policy varchar, seller_id varchar);
 create table sellers(seller_id varchar, is_default boolean, legal_name varchar, email varchar,
   address_line1 varchar, address_line2 varchar, postal_code varchar, city varchar,
-  country varchar, registration_number varchar);
+  country varchar, registration_number varchar, xero_tenant_id varchar);
 create table seller_bank_accounts(seller_id varchar, currency varchar, iban varchar, bic varchar,
   account varchar, bank varchar);
 create table holidays(country varchar, date date, name varchar);
@@ -35,7 +35,7 @@ insert into payers values
   ('NORDIC', 'Nordic Compute AS', 'NO', 'EUR', 'ap@nordic.example', null, 'standard', 'main'),
   ('JKT', 'PT Awan Jakarta', 'ID', 'EUR', 'finance@awan.example', 'id', 'standard', 'main');
 insert into sellers values ('main', true, 'Machine Hosting AS', 'billing@hosting.example',
-  'Main Street 1', null, '0150', 'Oslo', 'NO', 'NO 999 888 777');
+  'Main Street 1', null, '0150', 'Oslo', 'NO', 'NO 999 888 777', null);
 insert into seller_bank_accounts values
   ('main', 'EUR', 'NO93 8601 1117 947', 'DNBANOKK', null, 'DNB');
 insert into dunning_policies values ('standard', 25.00, true);
@@ -136,8 +136,8 @@ class World:
             online_url=f"https://in.xero.com/{number}",
         )
 
-    def poll(self) -> None:
-        self.ledger.record(tables.poll_cursors, name="payments", cursor_at=self.now)
+    def poll(self, tenant: str = "org-1") -> None:
+        self.ledger.record(tables.poll_cursors, name=f"xero/{tenant}", cursor_at=self.now)
 
     def remind(
         self,

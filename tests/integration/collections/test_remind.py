@@ -126,6 +126,16 @@ def test_stale_payments_stop_everything_and_say_so(world: World) -> None:
     assert "run `m2c payments` first" in report.describe().replace("Run", "run")
 
 
+def test_every_organisation_that_issued_must_be_fresh(world: World) -> None:
+    world.sql("update sellers set xero_tenant_id = 'org-2'")
+    world.issue()
+    world.poll("org-1")
+    assert world.remind(poll=False).held[0].code == "stale_payments"
+    world.poll("org-2")
+    world.later(hours=1)
+    assert len(world.remind(poll=False).messages) == 1
+
+
 def test_payments_and_human_edits_in_xero_stop_reminders(world: World) -> None:
     for n in range(1, 5):
         world.issue(f"NORDIC-000{n}")
