@@ -4,21 +4,22 @@
   that the manifest refused are left out.
 -#}
 {% macro landing_files(table) -%}
-    {%- set manifest_dir = env_var('M2C_DATA_DIR') ~ '/warehouse/manifest' -%}
-    {%- set paths = [manifest_dir ~ '/empty_' ~ table ~ '.parquet'] -%}
+    {%- set paths = [] -%}
     {%- if execute -%}
         {%- set query -%}
             select path from {{ source('manifest', table) }} where not refused order by path
         {%- endset -%}
         {%- for row in run_query(query).rows -%}
-            {%- do paths.append(row[0]) -%}
+            {%- do paths.append("'" ~ row[0] | replace("'", "''") ~ "'") -%}
         {%- endfor -%}
     {%- endif -%}
-    {%- set quoted = [] -%}
-    {%- for path in paths -%}
-        {%- do quoted.append("'" ~ path | replace("'", "''") ~ "'") -%}
-    {%- endfor -%}
-    read_parquet([{{ quoted | join(', ') }}], hive_partitioning = false)
+    (
+        select * from {{ source('manifest', 'empty_' ~ table) }}
+        {%- if paths %}
+        union all by name
+        select * from read_parquet([{{ paths | join(', ') }}], hive_partitioning = false)
+        {%- endif %}
+    )
 {%- endmacro %}
 
 {#- Every whole number from first to last, one row each, in a select list. -#}

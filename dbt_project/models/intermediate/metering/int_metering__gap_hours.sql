@@ -77,7 +77,7 @@ of_one_offset as (
         left_over.timezone,
         {{ us('greatest(left_over.gap_start, zone_spans.from_at)') }} as from_us,
         {{ us('least(left_over.gap_end, zone_spans.to_at)') }} as to_us,
-        zone_spans.utc_offset_seconds * 1000000::bigint as offset_us
+        zone_spans.utc_offset_seconds * cast(1000000 as bigint) as offset_us
     from left_over
     inner join zone_spans
         on

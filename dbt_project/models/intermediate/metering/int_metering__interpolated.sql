@@ -46,7 +46,7 @@ short_gaps as (
     from gaps
     inner join sites
         on gaps.site_id = sites.site_id
-    where gaps.gap_us <= 2 * 3600 * 1000000::bigint
+    where gaps.gap_us <= 2 * 3600 * cast(1000000 as bigint)
 
 ),
 

@@ -26,7 +26,7 @@ of_one_offset as (
         zone_spans.timezone,
         {{ us('greatest(zone_spans.from_at, bounds.spans_from)') }} as from_us,
         {{ us('least(zone_spans.to_at, bounds.spans_to)') }} as to_us,
-        zone_spans.utc_offset_seconds * 1000000::bigint as offset_us
+        zone_spans.utc_offset_seconds * cast(1000000 as bigint) as offset_us
     from zone_spans
     inner join bounds
         on

@@ -76,7 +76,7 @@ offsets as (
         timezone,
         {{ us('from_at') }} as from_us,
         {{ us('to_at') }} as to_us,
-        utc_offset_seconds * 1000000::bigint as offset_us
+        utc_offset_seconds * cast(1000000 as bigint) as offset_us
     from zone_spans
 
 ),
@@ -121,7 +121,10 @@ intervals as (
         accepted.interval_start,
         accepted.interval_end,
         accepted.quantity,
-        {{ each_number(us('accepted.interval_start') ~ ' // ' ~ day_us, '(' ~ us('accepted.interval_end') ~ ' - 1) // ' ~ day_us) }} as utc_day
+        {{ each_number(
+            us('accepted.interval_start') ~ ' // ' ~ day_us,
+            '(' ~ us('accepted.interval_end') ~ ' - 1) // ' ~ day_us
+        ) }} as utc_day
     from accepted
     inner join wanted_meters
         on
