@@ -162,17 +162,35 @@ statement_coverage as (
 
 ),
 
+-- A statement without lines has the contracts of what holds it back.
+statement_contracts as (
+
+    select
+        statement_id,
+        period,
+        contract_id
+    from places
+    union
+    select
+        statement_id,
+        period,
+        contract_id
+    from rating_exceptions
+    where statement_id is not null
+
+),
+
 period_ends as (
 
     select
-        places.statement_id,
+        statement_contracts.statement_id,
         max(segments.period_end) as period_end
-    from places
+    from statement_contracts
     inner join segments
         on
-            places.contract_id = segments.contract_id
-            and places.period = segments.period
-    group by places.statement_id
+            statement_contracts.contract_id = segments.contract_id
+            and statement_contracts.period = segments.period
+    group by statement_contracts.statement_id
 
 ),
 
