@@ -222,21 +222,18 @@ def _approve_waiting(app: App, period: str, close: Report) -> None:
 
 def _pay_some(app: App, calendar: Calendar, sandboxes: Sandboxes) -> None:
     """Play the customers: every other invoice is paid in full, and one of the rest in part."""
-    with open_marts(app.data_dir.marts) as marts:
-        invoices = [
-            row
-            for row in queries.invoices(marts, period=calendar.period)
-            if row["xero_status"] == "AUTHORISED" and row["amount_paid"] == 0
-        ]
+    admin = sandboxes.xero.admin
+    invoices = sorted(
+        (i for i in admin.state()["invoices"] if i["Type"] == "ACCREC"),
+        key=lambda invoice: str(invoice["InvoiceNumber"]),
+    )
     with app.terminal.step("customers pay some of the invoices"):
         for position, invoice in enumerate(invoices):
-            if position % 2 == 0:
-                sandboxes.xero.admin.pay(invoice["statement_number"], on=calendar.paid_on)
-            elif position == 1:
-                part = (invoice["amount_due"] / 2).quantize(Decimal("0.01"))
-                sandboxes.xero.admin.pay(
-                    invoice["statement_number"], amount=part, on=calendar.paid_on
-                )
+            due, paid = Decimal(invoice["AmountDue"]), Decimal(invoice["AmountPaid"])
+            if not due or paid or not (position == 1 or position % 2 == 0):
+                continue
+            part = (due / 2).quantize(Decimal("0.01")) if position == 1 else due
+            admin.pay(invoice["InvoiceNumber"], amount=part, on=calendar.paid_on)
 
 
 def _show_statements(app: App, period: str) -> None:
@@ -276,7 +273,7 @@ def _show_invoices(app: App, period: str) -> None:
                 r["currency"],
                 r["xero_status"],
                 r["due_date"],
-                r["reminders"],
+                r["reminded"],
             ]
             for r in rows
         ],

@@ -92,7 +92,7 @@ def invoices(marts: Marts, *, period: str) -> Rows:
     """A period's issued statements as invoices: what Xero says and the reminders sent."""
     return marts.rows(
         """
-        select invoices.*, collections.stage_reached as reminders
+        select invoices.*, collections.last_stage as reminded
         from invoices left join collections using (statement_number)
         where invoices.period = $1 order by statement_number
         """,
