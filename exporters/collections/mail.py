@@ -25,7 +25,7 @@ from babel.numbers import get_currency_precision
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from exporters.collections.addresses import domain_of, is_address
-from exporters.collections.plan import Escalation, Message, OverdueInvoice
+from exporters.collections.model import Escalation, Message, OverdueInvoice
 from exporters.statements.formats import Formats, formats_for, language_of
 from exporters.statements.text import one_line, web_link
 

@@ -29,7 +29,8 @@ from exporters.collections.mail import (
     message_id_for,
     sender_domain,
 )
-from exporters.collections.plan import DunningPlan, Escalation, Message, plan
+from exporters.collections.model import DunningPlan, Escalation, Message
+from exporters.collections.plan import plan
 from exporters.collections.report import RemindReport, SentMessage
 from exporters.collections.situation import (
     ESCALATION_MAIL,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from exporters.collections.plan import HeldBack, Suspension
+from exporters.collections.model import HeldBack, Suspension
 
 PLANNED, SENT, FAILED, BOUNCED, UNKNOWN = "planned", "sent", "failed", "bounced", "unknown"
 

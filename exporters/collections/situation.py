@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from exporters.collections.addresses import is_address
 from exporters.collections.mail import Sender, template_names
-from exporters.collections.plan import (
+from exporters.collections.model import (
     INVOICE,
     PENDING,
     SENT,

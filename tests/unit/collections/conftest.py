@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from exporters.collections.plan import Payer, Receivable, Situation
+from exporters.collections.model import Payer, Receivable, Situation
 from exporters.collections.policy import Policy, Stage
 
 STANDARD = Policy(

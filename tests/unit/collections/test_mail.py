@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from exporters.collections import mail as mails
 from exporters.collections.addresses import is_address
 from exporters.collections.mail import Sender, compose, message_id_for
-from exporters.collections.plan import Receivable, Situation, plan
+from exporters.collections.model import Receivable, Situation
+from exporters.collections.plan import plan
 
 World = Callable[..., Situation]
 Invoices = Callable[..., Receivable]

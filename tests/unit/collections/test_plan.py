@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from exporters.collections.plan import (
+from exporters.collections.model import (
     PENDING,
     UNKNOWN,
     Fired,
@@ -17,8 +17,8 @@ from exporters.collections.plan import (
     Promise,
     Receivable,
     Situation,
-    plan,
 )
+from exporters.collections.plan import plan
 
 World = Callable[..., Situation]
 Invoices = Callable[..., Receivable]
