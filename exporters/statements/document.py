@@ -267,8 +267,13 @@ class _Builder:
 
     def _rule(self, row: Row) -> dict[str, Any]:
         heading = self._words["plan"].format(plan=row["plan_id"], version=row["plan_version"])
-        words = [one_line(text) for text in (row["words"] or "").splitlines()]
-        return {"heading": one_line(heading), "words": [text for text in words if text]}
+        # The book words a version as a sentence that names it and one bullet a charge.
+        lines = [one_line(text) for text in (row["words"] or "").splitlines()]
+        bullets = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+        return {
+            "heading": one_line(heading),
+            "words": bullets or [line for line in lines if line],
+        }
 
     def _has_estimates(self) -> bool:
         return any(line["estimated_quantity"] for line in self._facts.lines)

@@ -26,9 +26,15 @@ MOST_EXCEPTIONS_SHOWN = 100
 # A statement is compared with last month's of the same payer and group (the last part of its id).
 _STATEMENTS = """
 with now as (select * from statements where period = $1),
-before as (select * from statements where period = $2)
+before as (select * from statements where period = $2),
+blocking as (
+    select statement_id, string_agg(detail, ' ' order by exception_id) as blocking_details
+    from billing_exceptions
+    where period = $1 and severity = 'blocking' and status != 'resolved'
+    group by statement_id
+)
 select
-    now.*, payers.name as payer_name, payers.minor_units,
+    now.*, blocking.blocking_details, payers.name as payer_name, payers.minor_units,
     before.total as last_total,
     cast(now.total - before.total as decimal(18, 2)) as change,
     -- Whole tenths of a percent, by integers: a share to look at, not to bill by.
@@ -45,6 +51,7 @@ left join before
     and now.currency = before.currency
     and split_part(now.statement_id, '/', 3) = split_part(before.statement_id, '/', 3)
 left join payers on now.payer_id = payers.payer_id
+left join blocking on now.statement_id = blocking.statement_id
 order by now.statement_id
 """
 _TOTALS = """
@@ -91,7 +98,7 @@ group by severity, kind order by severity, exceptions desc, kind
 """
 
 DECISIONS = {
-    "auto": "approved automatically",
+    "auto": "automatic",
     "needs_approval": "needs approval",
     "blocked": "blocked",
 }
@@ -167,7 +174,9 @@ def _waits(row: Mapping[str, Any]) -> bool:
 
 
 def _decision(row: Mapping[str, Any]) -> str:
-    if row["decision"] == "needs_approval" and row["is_approved"]:
+    if row["is_approved"]:
+        if row["decision"] == "auto":
+            return "approved automatically"
         return f"approved by {one_line(row['approved_by'])}"
     return DECISIONS.get(row["decision"], one_line(row["decision"]))
 
@@ -185,9 +194,10 @@ def _page(facts: _Facts) -> dict[str, Any]:
         digits = get_currency_precision(row["currency"])
         return formats.amount(row[column], minor_units=digits)
 
-    def percent(value: Decimal | None) -> str:
+    def percent(row: Mapping[str, Any]) -> str:
+        value: Decimal | None = row["change_percent"]
         if value is None:
-            return "new"
+            return "new" if row["last_total"] is None else "–"
         return ("+" if value > 0 else "") + formats.percent(value)
 
     statements = [
@@ -199,10 +209,11 @@ def _page(facts: _Facts) -> dict[str, Any]:
             "total": money(row, "total"),
             "last": money(row, "last_total"),
             "change": money(row, "change"),
-            "percent": percent(row["change_percent"]),
+            "percent": percent(row),
             "lines": row["lines"],
             "decision": _decision(row),
             "reason": one_line(row["decision_reason"]),
+            "details": one_line(row["blocking_details"]),
             "waits": _waits(row),
             "blocked": row["decision"] == "blocked" and row["state"] != "issued",
             "blocking": row["blocking_exceptions"],
@@ -326,7 +337,7 @@ def _workbook(facts: _Facts) -> bytes:
                 row["change_percent"],
                 row["lines"],
                 _decision(row),
-                row["decision_reason"],
+                ". ".join(x for x in (row["decision_reason"], row["blocking_details"]) if x),
                 "yes" if _waits(row) else None,
                 row["blocking_exceptions"],
                 row["warnings"],

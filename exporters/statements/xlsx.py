@@ -161,6 +161,7 @@ def to_xlsx(facts: StatementFacts, words: dict[str, str], *, title: str) -> byte
             (rule["plan_id"], rule["plan_version"], text)
             for rule in facts.rules
             for text in (rule["words"] or "").splitlines()
+            if text
         ]
         sheet.table([("Plan", "", 24), ("Version", "0", 9), (words["rules"], "", 100)], rules)
     return book.finish()

@@ -80,9 +80,10 @@ insert into tax_rules values
   (null, 'FI', null, 'FI-RC', 0, '2024-01-01', null,
    'Reverse charge: VAT to be accounted for by the recipient (Art. 196, Directive 2006/112/EC)'),
   (null, null, null, 'ZERO', 0, '2024-01-01', null, null);
-insert into plan_versions values ('nordic-colo', 2, 'Energy: EUR 0.0825 per kWh for the first '
-  || '100,000 kWh a month at each site, then EUR 0.0790.' || chr(10) ||
-  'Hosting: EUR 42.00 a month for each machine, by the second.');
+insert into plan_versions values ('nordic-colo', 2, 'Plan nordic-colo, version 2, in EUR.'
+  || chr(10)
+  || '- Energy: EUR 0.0825 per kWh for the first 100,000 kWh a month at each site, then EUR 0.0790.'
+  || chr(10) || '- Hosting: EUR 42.00 a month for each machine, by the second.');
 insert into statements values
   ('2026-10', 'BOREALIS/2026-10/all', 'consolidated', 'BOREALIS', 'nordlys', 'EUR', 6, 11035.55,
    2142.00, 13177.55, repeat('ab12', 16), 0, 1, 0.0123, 'auto',

@@ -24,7 +24,11 @@ def test_the_sheet_says_what_waits_and_why(make_marts: Make, tmp_path: Path) -> 
     assert book.sheetnames == ["Statements", "Totals", "Exceptions"]
     rows = list(book["Statements"].iter_rows(values_only=True))
     golf = next(row for row in rows if row[1] == "GOLF")
-    assert golf[12:15] == ("blocked", "no tax rule for energy at Oslo 1", "yes")
+    assert golf[12:15] == (
+        "blocked",
+        "no tax rule for energy at Oslo 1. No tax rule for energy at Helsinki 1 for a payer in JP.",
+        "yes",
+    )
 
 
 def test_statements_of_last_month_that_are_not_there(make_marts: Make, tmp_path: Path) -> None:
