@@ -138,6 +138,9 @@ class HttpConfig(ConfigModel):
     not. `plain`: http, everything can be read on the way; for a loopback or a private line."""
     ca_file: Path | None = None
     """PEM file of the authority that signed the site's certificate, if it is a private one."""
+    proxy: str | None = None
+    """Proxy between here and the site; the environment's is not used, so that a site is reached
+    the same way by everyone who runs this."""
     auth: Auth = NoAuth()
     headers: dict[str, str] = Field(default_factory=dict)
     """Further headers of every request; secrets belong into `auth`."""
@@ -162,6 +165,13 @@ class HttpConfig(ConfigModel):
         if parsed.userinfo:
             raise ValueError("an address must not hold user name or password; use auth")
         return url.rstrip("/")
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_without_password(cls, proxy: str | None) -> str | None:
+        if proxy is not None and (httpx.URL(proxy).userinfo or not httpx.URL(proxy).host):
+            raise ValueError("expected an address such as http://proxy:3128, without a password")
+        return proxy
 
     @model_validator(mode="after")
     def _tls_as_said(self) -> HttpConfig:
@@ -372,6 +382,7 @@ class HttpClient:
             # A redirect would carry the key to a host nobody configured.
             follow_redirects=False,
             trust_env=False,
+            proxy=config.proxy,
         )
         self._secrets = [secret for secret in secrets.values() if secret.get_secret_value()]
         self._credentials = self._make_credentials(secrets)

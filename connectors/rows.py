@@ -13,6 +13,7 @@ import functools
 import hashlib
 import re
 import string
+import uuid
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
@@ -30,6 +31,8 @@ Get = Callable[[Any, str], object]
 
 BATCH_ROWS: Final = 10_000
 _RAW_LENGTH: Final = 500
+# What stands for itself when printed; bytes, lists and objects do not.
+_SCALARS: Final = (str, int, Decimal, float, dt.date, uuid.UUID)
 
 FRAME_SCHEMAS: Final[Mapping[str, Mapping[str, pl.DataType]]] = {
     READINGS.name: {
@@ -424,6 +427,8 @@ class RowMapper:
         value = self._get(record, field)
         if value is None:
             raise RowFault(field, None, f"is missing; it gives the {name}")
+        if not isinstance(value, _SCALARS):
+            raise RowFault(field, value, f"is no text or number; it gives the {name}")
         return _plain(value)
 
     def _optional(self, record: Any, name: str, origin: ValueFrom | None) -> str | None:

@@ -234,7 +234,7 @@ class Sql:
                 self._context.site_id,
                 f"the connection to {self._config.host} broke: {_first_line(error)}",
             ) from None
-        except psycopg.DataError as error:
+        except (psycopg.DataError, UnicodeDecodeError) as error:
             outcome = type(error).__name__
             raise SourceAnswerError(
                 self._context.site_id,
@@ -275,6 +275,8 @@ class Sql:
                 sslrootcert=root if tls == "verify-full" else None,
                 connect_timeout=config.connect_seconds,
                 application_name="meter-to-cash",
+                # A database without an encoding of its own (SQL_ASCII) would give bytes.
+                client_encoding="utf-8",
             )
 
         retrying = tenacity.Retrying(

@@ -135,7 +135,9 @@ def prepare(connection: psycopg.Connection[Any]) -> None:
         SELECT 'm' || m, t, t AT TIME ZONE 'Asia/Jakarta', n + 0.123456789, 100.1
         FROM generate_series(1, 20) AS m,
             generate_series(0, 1439) AS n,
-            LATERAL (SELECT '2026-05-09T12:00Z'::timestamptz + n * interval '1 minute' AS t) AS times
+            LATERAL (
+                SELECT '2026-05-09T12:00Z'::timestamptz + n * interval '1 minute' AS t
+            ) AS times
         """
     )
     connection.execute("GRANT SELECT ON readings TO reader")
@@ -300,3 +302,18 @@ def test_machines(server: Server) -> None:
     found = sorted(connector(source).machines(), key=lambda machine: machine.meter_id)
     assert len(found) == 20
     assert (found[0].meter_id, found[0].model, found[0].is_active) == ("m1", "S21", None)
+
+
+def test_text_that_is_not_in_utf_8(server: Server) -> None:
+    # The server was set up without an encoding, as old ones are: it hands out what it was given.
+    with server.admin() as admin:
+        assert admin.execute("SHOW server_encoding").fetchall() == [(b"SQL_ASCII",)]
+    query = f"SELECT E'm\\xe9' AS meter, at, kwh {WHERE}"
+    with pytest.raises(SourceAnswerError, match=r"UTF8|utf-8"):
+        rows(spec(server, query))
+
+
+def test_bytes_are_no_name_of_a_meter(server: Server) -> None:
+    query = f"SELECT 'm1'::bytea AS meter, at, kwh {WHERE} LIMIT 1"
+    (batch,) = connector(spec(server, query)).readings(WINDOW)
+    assert batch.rejected[0].reason == "is no text or number; it gives the meter_id"

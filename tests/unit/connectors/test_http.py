@@ -363,6 +363,7 @@ def test_untrusted_certificate_is_refused_at_once() -> None:
             {"url": "https://x", "auth": OAUTH | {"token_url": "http://y/token"}},
             "http://y/token is not encrypted",
         ),
+        ({"url": "https://x", "proxy": "http://ann:pw@proxy"}, "without a password"),
         ({"url": "https://x", "verify": False}, "Extra inputs are not permitted"),
     ],
 )
