@@ -2,7 +2,8 @@
 
 Kept here and not taken from a locale library: CLDR gives the digits people use in daily life (none
 for ALL, IQD or ISK alike), while the rounding rule of the product is that of ISO 4217.
-Sources: ISO 4217 list one (SIX, amendment 180) without funds and metals; ISO 3166-1 (249 codes).
+Active currencies of ISO 4217 without metals and units of account, and BGN, which the euro replaced
+in 2026 and older rates still name; the 249 officially assigned codes of ISO 3166-1.
 """
 
 from __future__ import annotations
