@@ -24,7 +24,7 @@ from exporters.xero.compare import APPROVED, GONE, differences, id_of
 from exporters.xero.config import XeroConfig
 from exporters.xero.errors import DayLimitError, XeroConfigError, XeroError
 from exporters.xero.facts import Statement, read_book, read_numbered
-from exporters.xero.mapping import kind_of, sign_of
+from exporters.xero.mapping import sign_of
 from exporters.xero.report import DocumentState, PaymentSeen, PaymentsReport
 from exporters.xero.wire import Json, day, encode, items, money
 
@@ -58,7 +58,6 @@ def poll_payments(
     tenants = {config.tenant_id} if config.tenant_id else set()
     if marts_path is not None:
         tenants |= set(read_book(marts_path).tenants.values())
-    known = _known(ledger)
     try:
         if not tenants:
             raise XeroConfigError(
@@ -69,7 +68,7 @@ def poll_payments(
                 config.for_tenant(tenant), clock=clock, sleep=sleep, http=http
             ) as client:
                 try:
-                    _poll(client, ledger, known, report)
+                    _poll(client, ledger, report)
                 finally:
                     report.calls += client.calls
     except DayLimitError as error:
@@ -110,39 +109,34 @@ def _drifted(ledger: Ledger) -> list[str]:
     return [f"{row['statement_number']}: drifted - {row['problem']}" for row in rows]
 
 
-def _known(ledger: Ledger) -> dict[str, _Known]:
-    """Recorded documents by their id in Xero."""
-    issued = tables.issued_statements
-    numbers = [
-        row["statement_number"]
-        for row in ledger.query(select(issued.c.statement_number).order_by(issued.c.id))
+def _known(ledger: Ledger, remotes: list[Json]) -> list[tuple[_Known, Json]]:
+    """Of these documents in Xero those that are recorded as ours."""
+    numbers = records.numbers_of(ledger, [id_of(remote) for remote in remotes])
+    wanted = sorted(set(numbers.values()))
+    histories, statements = records.read_histories(ledger, wanted), read_numbered(ledger, wanted)
+    return [
+        (_Known(statements[number], histories[number]), remote)
+        for remote in remotes
+        if (number := numbers.get(id_of(remote))) is not None
+        and histories[number].xero_id == id_of(remote)
     ]
-    histories = records.read_histories(ledger, numbers)
-    recorded = [number for number in numbers if histories[number].xero_id]
-    statements = read_numbered(ledger, recorded)
-    return {
-        str(histories[number].xero_id): _Known(statements[number], histories[number])
-        for number in recorded
-    }
 
 
-def _poll(
-    client: XeroClient, ledger: Ledger, known: dict[str, _Known], report: PaymentsReport
-) -> None:
+def _poll(client: XeroClient, ledger: Ledger, report: PaymentsReport) -> None:
     cursors = tables.current_poll_cursors
     name = CURSOR + client.tenant
     row = ledger.first(select(cursors.c.cursor_at).where(cursors.c.name == name))
     since = None if row is None else row["cursor_at"]
     first: datetime | None = None
     kinds: list[Kind] = ["invoice"]
-    if any(kind_of(k.statement) == "credit_note" for k in known.values()):
+    documents = tables.documents
+    if ledger.first(select(documents.c.id).where(documents.c.document_type == "ACCRECCREDIT")):
         kinds.append("credit_note")
     for kind in kinds:
         for answer in _answers(client, kind, since):
             first = first or answer.server_time
             found = items(answer.content, "Invoices") + items(answer.content, "CreditNotes")
-            ours = [(known[id_of(remote)], remote) for remote in found if id_of(remote) in known]
-            if ours:
+            if ours := _known(ledger, found):
                 with ledger.transaction() as tx:
                     _record(tx, ours, report)
     if first is not None:

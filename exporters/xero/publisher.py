@@ -160,8 +160,12 @@ class _Run:
         folder: Path,
     ) -> None:
         self._client, self._ledger, self._facts = client, ledger, facts
-        self._statements, self._report, self._folder = statements, report, folder
+        self._statements, self._report = statements, report
         self._items: list[_Item] = []
+        self._rendered: dict[str, list[Path]] = {}
+        for suffix in ("pdf", "xlsx") if folder.is_dir() else ():
+            for file in sorted(folder.glob(f"*.{suffix}")):
+                self._rendered.setdefault(file.stem, []).append(file)
 
     # Planning: reads only ----------------------------------------------------------------------
 
@@ -826,14 +830,7 @@ class _Run:
 
     def _files(self, item: _Item) -> list[Path]:
         """The statement's PDF and XLSX, if they were rendered."""
-        if not self._folder.is_dir():
-            return []
-        return sorted(
-            file
-            for suffix in ("pdf", "xlsx")
-            for file in self._folder.rglob(f"*.{suffix}")
-            if item.number in (file.stem, file.parent.name)
-        )
+        return self._rendered.get(item.number, [])
 
     def _attach(self, item: _Item, file: Path) -> None:
         content = file.read_bytes()
@@ -867,7 +864,7 @@ class _Run:
                 continue
             except RefusedError as error:
                 self._ledger.outcome(intent, "failed", message=str(error))
-                self._report.notes.append(f"{item.number}: {file.name} not attached: {error}")
+                item.turn("quarantined", f"Xero refused to attach {file.name}: {error}")
                 return
             except UnavailableError as error:
                 self._not_sent([intent], error)
@@ -917,7 +914,7 @@ class _Run:
                 continue
             except RefusedError as error:
                 self._ledger.outcome(intent, "failed", message=str(error))
-                self._report.notes.append(f"{item.number}: not allocated: {error}")
+                item.turn("quarantined", f"Xero refused to allocate it: {error}")
                 return
             except UnavailableError as error:
                 self._not_sent([intent], error)

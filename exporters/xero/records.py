@@ -67,6 +67,22 @@ class History:
         return None if self.last is None else self.last["online_url"]
 
 
+def numbers_of(ledger: Ledger, xero_ids: list[str]) -> dict[str, str]:
+    """Statement numbers by the recorded ids of their documents; only those that are ours."""
+    found: dict[str, str] = {}
+    for start in range(0, len(xero_ids), SELECT_AT_ONCE):
+        statement = (
+            select(tables.outcomes.c.external_id, tables.intents.c.subject)
+            .join(tables.intents, tables.intents.c.intent_id == tables.outcomes.c.intent_id)
+            .where(tables.outcomes.c.external_id.in_(xero_ids[start : start + SELECT_AT_ONCE]))
+            .where(tables.outcomes.c.status == "ok")
+            .where(tables.intents.c.kind.in_((CREATE, ADOPT)))
+            .order_by(tables.outcomes.c.id)
+        )
+        found |= {row["external_id"]: row["subject"] for row in ledger.query(statement)}
+    return found
+
+
 def read_histories(ledger: Ledger, numbers: list[str]) -> dict[str, History]:
     """The history of each number, in one consistent state of the ledger."""
     with ledger.snapshot() as reader:

@@ -31,10 +31,12 @@ class Store:
         )
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.executescript(_SCHEMA)
-        self._objects: dict[tuple[str, str], Json] = {}
-        for kind, key, body in self._db.execute("SELECT kind, id, body FROM objects ORDER BY seq"):
-            self._objects[kind, key] = loads(body)
-        self._last_seq = max((int(o.get("_seq", 0)) for o in self._objects.values()), default=0)
+        self._objects: dict[str, dict[str, Json]] = {}
+        self._last_seq = 0
+        for kind, key, text in self._db.execute("SELECT kind, id, body FROM objects ORDER BY seq"):
+            body = loads(text)
+            self._objects.setdefault(kind, {})[key] = body
+            self._last_seq = max(self._last_seq, int(body["_seq"]))
         self._staged: dict[tuple[str, str], Json | None] = {}
         self._blobs: dict[str, bytes] = {}
 
@@ -43,17 +45,19 @@ class Store:
         if (kind, key) in self._staged:
             found = self._staged[kind, key]
         else:
-            found = self._objects.get((kind, key))
+            found = self._objects.get(kind, {}).get(key)
         return copy.deepcopy(found)
 
     def all(self, kind: str) -> list[Json]:
-        """Copies of all objects of a kind, oldest first."""
-        keys = [k for k in self._objects if k[0] == kind and k not in self._staged]
-        kept = [self._objects[k] for k in keys]
+        """All objects of a kind, oldest first. They are copies, but what is inside them is not:
+        set their keys as you like, change nothing deeper."""
+        kept = [
+            body
+            for key, body in self._objects.get(kind, {}).items()
+            if (kind, key) not in self._staged
+        ]
         staged = [o for k, o in self._staged.items() if k[0] == kind and o is not None]
-        merged = copy.deepcopy([*kept, *staged])
-        merged.sort(key=lambda body: int(body.get("_seq", 0)))
-        return merged
+        return sorted((dict(body) for body in (*kept, *staged)), key=lambda body: body["_seq"])
 
     def put(self, kind: str, key: str, body: Json) -> None:
         """Stage one object, new or changed."""
@@ -98,11 +102,11 @@ class Store:
         except sqlite3.Error:
             self._db.execute("ROLLBACK")
             raise
-        for place, body in self._staged.items():
+        for (kind, key), body in self._staged.items():
             if body is None:
-                self._objects.pop(place, None)
+                self._objects.get(kind, {}).pop(key, None)
             else:
-                self._objects[place] = body
+                self._objects.setdefault(kind, {})[key] = body
         self.rollback()
 
     def rollback(self) -> None:
