@@ -275,7 +275,9 @@ def close(app: App, period: str, dry_run: bool) -> int:
     report, refused = close_period(app, period, dry_run=dry_run)
     code = app.answer(report)
     if not app.terminal.as_json:
-        app.terminal.lines([f"review sheet: {app.data_dir.reports / period}"])
+        app.terminal.lines(
+            [f"review sheet: {app.data_dir.reports / period / f'review-{period}.html'}"]
+        )
     return max(code, _tell_refused(app, refused))
 
 

@@ -282,6 +282,14 @@ def _show_invoices(app: App, period: str) -> None:
 
 def _where_next(app: App, calendar: Calendar) -> None:
     data = app.data_dir
+    with open_marts(app.data_dir.marts) as marts:
+        links = [
+            f"  {row['statement_number']}: {row['online_url']}"
+            for row in queries.invoices(marts, period=calendar.period)
+            if row["online_url"] and row["amount_due"]
+        ]
+    app.terminal.heading("Payment links of what is still due (they answer while `make ui` runs)")
+    app.terminal.lines(links)
     app.terminal.heading("Where to look next")
     app.terminal.table(
         ["what", "where"],
@@ -289,7 +297,10 @@ def _where_next(app: App, calendar: Calendar) -> None:
             ["the asset graph and every run", "make ui, then http://127.0.0.1:3000"],
             ["the marts", f"{data.marts} (open with duckdb, for example statement_lines)"],
             ["statements for customers", f"{data.reports / calendar.period} (PDF, HTML, XLSX)"],
-            ["the review sheet for finance", f"{data.reports / calendar.period}/review.html"],
+            [
+                "the review sheet for finance",
+                str(data.reports / calendar.period / f"review-{calendar.period}.html"),
+            ],
             ["reminders", f"{data.outbox} (.eml)"],
             ["invoices as a customer sees them", "the payment links above, while make ui runs"],
             ["how things stand", "m2c status, m2c exceptions, m2c story STATEMENT"],

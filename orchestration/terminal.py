@@ -13,6 +13,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+_UNFOLDED = 240
+
 DONE = 0
 NEEDS_PERSON = 1
 WRONG_USE = 2
@@ -25,6 +27,8 @@ class Terminal:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self._out = Console(highlight=False, soft_wrap=True)
+        if not self._out.is_terminal:
+            self._out.width = _UNFOLDED  # a file or pipe has no edge to fold at
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
 
     @contextmanager

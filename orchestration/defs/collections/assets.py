@@ -45,5 +45,5 @@ def reminders(config: RemindConfig, data_dir: DataDirResource) -> dg.Materialize
             xero_reminders_on=xero_reminds,
         )
     return materialized(
-        report.as_dict(), words=report.describe(), exit_code=int(report.needs_person)
+        report.as_dict(), words=report.describe().splitlines(), exit_code=int(report.needs_person)
     )
