@@ -129,7 +129,11 @@ def _rendered_models() -> list[tuple[str, str]]:
                      "words/instants")
         for path in [PROJECT / "macros" / f"{name}.sql"]
     )  # fmt: skip
-    paths = {path.stem: path for folder in FOLDERS for path in (PROJECT / "models" / folder).glob("*.sql")}  # noqa: E501
+    paths = {
+        path.stem: path
+        for folder in FOLDERS
+        for path in (PROJECT / "models" / folder).glob("*.sql")
+    }
     done: dict[str, str] = {}
 
     def render(name: str) -> None:

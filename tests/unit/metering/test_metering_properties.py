@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -140,10 +141,12 @@ class World:
     readings: list[Reading]
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
-        span = lambda row: {  # noqa: E731
-            "valid_from_at": at(row.start),
-            "valid_to_at": None if row.end is None else at(row.end),
-        }
+        def span(row: Placement | Assignment | Term) -> dict[str, datetime | None]:
+            return {
+                "valid_from_at": at(row.start),
+                "valid_to_at": None if row.end is None else at(row.end),
+            }
+
         return {
             "book__sites": [
                 {
@@ -292,11 +295,13 @@ class Reference:
             if number in fate:
                 continue
             for other_number, other in possible.items():
-                same = (
-                    (other.meter_id, other.metric, other.kind, other.start, other.end)
-                    == (row.meter_id, row.metric, row.kind, row.start, row.end)
-                    and fate.get(other_number) != "unused_kind"
-                )
+                same = (other.meter_id, other.metric, other.kind, other.start, other.end) == (
+                    row.meter_id,
+                    row.metric,
+                    row.kind,
+                    row.start,
+                    row.end,
+                ) and fate.get(other_number) != "unused_kind"
                 if same and (other.ingested, other.batch_id) > (row.ingested, row.batch_id):
                     fate[number] = "superseded"
         # Edits.
@@ -397,9 +402,7 @@ class Reference:
         found = [
             row
             for row in self.world.placements
-            if row.meter_id == meter_id
-            and row.start < end
-            and (row.end is None or row.end > start)
+            if row.meter_id == meter_id and row.start < end and (row.end is None or row.end > start)
         ]
         return sorted(found, key=lambda row: row.start)
 
@@ -444,14 +447,19 @@ class Reference:
     ) -> list[tuple[int, int, str | None, Term | None, str | None]]:
         """Cut a span of a meter by everything: machine, term and period of every part."""
         cuts = {start, end}
-        for row in (*self.world.placements, *self.world.assignments, *self.world.terms):
+        rows: list[Placement | Assignment | Term] = [
+            *self.world.placements,
+            *self.world.assignments,
+            *self.world.terms,
+        ]
+        for row in rows:
             cuts |= {row.start} | ({row.end} if row.end is not None else set())
         for months in self.months.values():
             for _, month_start, month_end in months:
                 cuts |= {month_start, month_end}
         ordered = sorted(cut for cut in cuts if start <= cut <= end)
         parts: list[tuple[int, int, str | None, Term | None, str | None]] = []
-        for low, high in zip(ordered, ordered[1:], strict=False):
+        for low, high in pairwise(ordered):
             machine = next(
                 (
                     row.machine_id
@@ -484,9 +492,7 @@ class Reference:
             )
             period = None
             if term is not None:
-                period = next(
-                    name for name, s, e in self.months[term.timezone] if s <= low < e
-                )
+                period = next(name for name, s, e in self.months[term.timezone] if s <= low < e)
             last = parts[-1] if parts else None
             if last is not None and last[1] == low and last[2:] == (machine, term, period):
                 parts[-1] = (last[0], high, machine, term, period)
@@ -563,10 +569,10 @@ class Reference:
         if policy != "none" and short:
             assert before is not None
             assert after is not None
-            kw = [
-                i.quantity / Fraction(i.end - i.start, HOUR) for i in (before, after)
-            ]
-            filled.append((start, end, nine(sum(kw) / 2 * Fraction(end - start, HOUR))))
+            kw = [i.quantity / Fraction(i.end - i.start, HOUR) for i in (before, after)]
+            filled.append(
+                (start, end, nine(sum(kw, Fraction(0)) / 2 * Fraction(end - start, HOUR)))
+            )
         elif policy == "like_day":
             for low, high, hours in self._local_hours(start, min(end, start + 40 * DAY)):
                 usages = [
@@ -588,9 +594,7 @@ class Reference:
                 continue
             if next(e for name, _, e in self.months[term.timezone] if name == period) <= first:
                 continue
-            rest = high - low - sum(
-                max(0, min(high, b) - max(low, a)) for a, b, _ in filled
-            )
+            rest = high - low - sum(max(0, min(high, b) - max(low, a)) for a, b, _ in filled)
             missing[machine, term.contract_id, period] += rest
 
     def _local_hours(self, start: int, end: int) -> Iterator[tuple[int, int, list[int]]]:
@@ -725,8 +729,8 @@ class Reference:
             out.exceptions[key] = (len(found), total)
         for (machine, contract, period), rest in missing.items():
             if rest > 0:
-                key = ("missing_readings", None, machine, contract, period, None)
-                out.exceptions[key] = (1, nine(Fraction(rest, HOUR)))
+                missed = ("missing_readings", None, machine, contract, period, None)
+                out.exceptions[missed] = (1, nine(Fraction(rest, HOUR)))
 
 
 # -- worlds ------------------------------------------------------------------------------------
@@ -888,9 +892,7 @@ def found_in(metering: Any) -> Outcome:
         identity = (*key, start, end, low, high, estimated)
         assert identity not in out.pieces
         out.pieces[identity] = Fraction(quantity)
-    out.fates = dict(
-        metering.rows("select fate, count(*) from int_metering__fates group by fate")
-    )
+    out.fates = dict(metering.rows("select fate, count(*) from int_metering__fates group by fate"))
     for metric, day, *columns in metering.rows(
         "select metric, usage_date, accepted, assigned, unassigned, estimated, quarantined"
         " from usage_reconciliation"
@@ -917,7 +919,7 @@ def joined(pieces: Mapping[Piece, Fraction]) -> dict[tuple[Any, ...], tuple[int,
 
 
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large,
                            HealthCheck.function_scoped_fixture],

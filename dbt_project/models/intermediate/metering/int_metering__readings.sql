@@ -40,7 +40,9 @@ in_parts as (
         readings.interval_start,
         readings.interval_end,
         {{ utc_date('readings.interval_start') }} as usage_date,
+        readings.value,
         {{ scaled_integer('readings.value', 9) }} * units.numerator as parts,
+        units.numerator,
         units.denominator,
         readings.quality,
         readings.batch_id,
@@ -66,7 +68,10 @@ converted as (
         usage_date,
         parts,
         denominator,
-        {{ unscaled_decimal(divide_nearest('parts', 'denominator'), 9) }} as canonical_value,
+        case
+            when numerator = denominator then cast(value as decimal(38, 9))
+            else {{ unscaled_decimal(divide_nearest('parts', 'denominator'), 9) }}
+        end as canonical_value,
         quality,
         batch_id,
         ingested_at
