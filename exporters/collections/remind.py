@@ -343,6 +343,11 @@ class _Sending:
             return self._finish(attempt, intent_id, "unknown", None, str(error))
         except TransportError as error:
             return self._finish(attempt, intent_id, "failed", None, str(error))
+        if receipt.refused:
+            self.alerts.append(
+                f"The copy of the reminder to {attempt.subject} was refused for"
+                f" {', '.join(receipt.refused)}; correct the policy (dunning.yml, copy_to)"
+            )
         return self._finish(attempt, intent_id, "ok", receipt.location, receipt.answer)
 
     def _name_of(self, attempt: _Attempt) -> str:

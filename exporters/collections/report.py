@@ -128,7 +128,9 @@ class RemindReport:
             f" {s.days_overdue} days overdue): run `m2c suspend`"
             for s in self.suspensions
         ]
-        lines += [f"Held back: {h.statement_number} ({h.payer_id}): {h.reason}" for h in self.held]
+        for held in self.held:
+            label = "Waiting" if held.code in ("not_yet", "done") else "Held back"
+            lines.append(f"{label}: {held.statement_number} ({held.payer_id}): {held.reason}")
         if not lines:
             lines = ["Nothing is overdue."]
         elif self.messages and not self.applied:

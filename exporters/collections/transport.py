@@ -40,10 +40,11 @@ class UnknownOutcome(Exception):  # noqa: N818 - neither sent nor not sent
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """Where the mail went, and what the other side said."""
+    """Where the mail went, what the other side said, and for which copies it would not take it."""
 
     location: str
     answer: str
+    refused: tuple[str, ...] = ()
 
 
 class Transport(Protocol):
@@ -121,6 +122,7 @@ class SmtpServer:
                 " use smtps:// or smtp+starttls://"
             )
         self._connection: smtplib.SMTP | None = None
+        self._refused: tuple[str, ...] = ()
 
     @property
     def location(self) -> str:
@@ -143,6 +145,7 @@ class SmtpServer:
         except TransportError:
             self.close()
             raise
+        self._refused = tuple(f"{who}: {answer}" for who, answer in refused.items())
         addressee = mail.recipients[0]
         if addressee in refused:
             self.close()
@@ -167,7 +170,9 @@ class SmtpServer:
         if code != 250:
             self.close()
             raise TransportError(f"{self.location} refused the message: {code} {_text(answer)}")
-        return Receipt(location=self.location, answer=f"{code} {_text(answer)}")
+        return Receipt(
+            location=self.location, answer=f"{code} {_text(answer)}", refused=self._refused
+        )
 
     def close(self) -> None:
         connection, self._connection = self._connection, None

@@ -158,17 +158,29 @@ where
 order by all
 """
 
-# The usage of the contracts and sites that the statement charges for this period.
+# The usage that the statement charges for: by contract, site and, where the line's unit tells it,
+# metric. Usage whose lines are routed to another payer is that payer's to see.
 _USAGE = """
 with scopes as (
-    select distinct statement_id, contract_id, site_id
+    select distinct
+        statement_id, contract_id, site_id,
+        case
+            when unit in ('Wh', 'kWh', 'MWh', 'GWh', 'J', 'kJ', 'MJ', 'GJ', 'kW') then 'energy'
+            when unit in ('s', 'min', 'h') then 'runtime'
+            when unit in ('B', 'kB', 'MB', 'GB', 'TB', 'KiB', 'MiB', 'GiB', 'TiB') then 'traffic'
+            when unit in ('l', 'm3') then 'fuel'
+        end as metric
     from statement_lines
     where
-        statement_kind = 'consolidated' and adjusts_period is null and site_id is not null
+        charge_model in (
+            'per_unit', 'graduated', 'volume', 'package', 'stairstep', 'time_of_use', 'index',
+            'demand'
+        )
+        and adjusts_period is null and site_id is not null
         and statement_id in (select statement_id from statements where period = $period)
 ),
 usage as (
-    select
+    select distinct
         scopes.statement_id, usage_daily.site_id, usage_daily.machine_id,
         usage_daily.contract_id, usage_daily.metric, usage_daily.unit, usage_daily.usage_date,
         usage_daily.metered_quantity, usage_daily.estimated_quantity
@@ -177,6 +189,7 @@ usage as (
         on scopes.contract_id = usage_daily.contract_id and scopes.site_id = usage_daily.site_id
     where
         usage_daily.usage_date between $first_day and $last_day
+        and (scopes.metric is null or scopes.metric = usage_daily.metric)
         and (usage_daily.metered_quantity != 0 or usage_daily.estimated_quantity != 0)
 )
 """

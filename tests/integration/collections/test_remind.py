@@ -338,6 +338,17 @@ def test_copies_are_in_the_envelope(world: World, smtp: SmtpSink) -> None:
     )
 
 
+def test_a_refused_copy_is_said(world: World, smtp: SmtpSink) -> None:
+    world.issue(due=date(2026, 9, 1))
+    smtp.answers = lambda got: "550 unknown" if "cfo@" in got else None
+    for _ in range(3):
+        report = world.remind(smtp_url=smtp.url)
+        world.later(days=14)
+    assert [m.status for m in report.messages] == ["sent"]
+    assert "cfo@hosting.example: 550 unknown" in report.describe()
+    assert report.needs_person
+
+
 @pytest.mark.parametrize(
     ("line", "reply"),
     [("MAIL", "451 try later"), ("RCPT", "450 mailbox busy"), ("MAIL", "hang_up"),

@@ -267,6 +267,23 @@ def test_usage_outside_the_statement_is_not_shown(make_marts: Make, tmp_path: Pa
         assert machine not in text
 
 
+def test_usage_charged_to_another_payer_is_not_shown(make_marts: Make, tmp_path: Path) -> None:
+    marts = make_marts(
+        """
+        update statement_lines set charge_model = 'recurring', charge_code = 'hosting'
+        where statement_id = 'BOREALIS/2026-10/all' and site_id = 'NO-OSL1';
+        insert into usage_daily values
+          ('FI-HEL1', 'router-1', 'K-1', '2026-10-05', 'traffic', 5, 0, 'GB'),
+          ('NO-OSL1', 'only-oslo', 'K-1', '2026-10-05', 'energy', 5, 0, 'kWh');
+        """
+    )
+    one = render_statements(marts, "2026-10", tmp_path / "out", only={"BOREALIS-0007"})[0]
+    text = Page(one.paths["html"]).text
+    assert "srv-001" in text
+    assert "router-1" not in text
+    assert "only-oslo" not in text
+
+
 def test_only_some_and_only_some_formats(make_marts: Make, tmp_path: Path) -> None:
     out = tmp_path / "out"
     rendered = render_statements(
