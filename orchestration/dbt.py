@@ -20,15 +20,19 @@ from orchestration.settings import DBT_PROJECT, DataDir
 OWNERS = {
     "landing": ["team:data-engineering"],
     "book": ["team:finance"],
+    "ledger": ["team:finance"],
     "staging": ["team:data-engineering"],
     "metering": ["team:data-engineering"],
     "rating": ["team:finance"],
     "billing": ["team:finance"],
-    "finance": ["team:finance"],
-    "exports": ["team:data-engineering"],
+    "marts": ["team:analytics"],
+    "close": ["team:finance"],
     "invoicing": ["team:finance"],
     "collections": ["team:finance"],
 }
+
+# Months and contract terms come before metering, which cuts usage at their bounds.
+_BEFORE_METERING = ("int_billing__periods", "int_billing__segments")
 
 # The upstream asset of each dbt source; all tables of one source are written by one asset.
 _SOURCE_ASSETS = {
@@ -51,10 +55,10 @@ class Translator(DagsterDbtTranslator):
         return dg.AssetKey(dbt_resource_props["name"])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        folders = dbt_resource_props["fqn"][1:-1]
-        if not folders or folders[0] in ("staging", "seeds"):
-            return "staging"
-        return str(folders[1])
+        layer, *area = dbt_resource_props["fqn"][1:-1] or ["staging"]
+        if layer == "intermediate" and dbt_resource_props["name"] not in _BEFORE_METERING:
+            return str(area[0])
+        return "marts" if layer == "marts" else "staging"
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
         return OWNERS[self.get_group_name(dbt_resource_props)]

@@ -20,8 +20,8 @@ from orchestration.settings import DataDir
 
 _LEDGER = dg.AssetSpec(
     key="ledger",
-    group_name="billing",
-    owners=OWNERS["billing"],
+    group_name="ledger",
+    owners=OWNERS["ledger"],
     kinds={"sqlalchemy"},
     description=(
         "What cannot be derived: issued, approved, sent, answered, paid, reminded. Close, issue, "

@@ -27,6 +27,7 @@ FROM_TERMINAL_TAG = "m2c/command"
 
 _INSTANCE_CONFIG = {
     "telemetry": {"enabled": False},
+    "nux": {"enabled": False},  # no newsletter dialog over the asset graph
     "concurrency": {
         "runs": {"max_concurrent_runs": 4},
         "pools": {"granularity": "op", "default_limit": 1},

@@ -13,7 +13,7 @@ from orchestration.reports import materialized
 from orchestration.resources import DataDirResource
 from orchestration.settings import DataDir, code_version
 
-_OWNERS = OWNERS["billing"]
+_OWNERS = OWNERS["close"]
 
 
 class CloseConfig(dg.Config):
@@ -33,7 +33,7 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
     periods = period_partitions(data_dir)
 
     @dg.asset(
-        group_name="billing",
+        group_name="close",
         owners=_OWNERS,
         kinds={"sqlalchemy"},
         partitions_def=periods,
@@ -64,7 +64,7 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
         )
 
     @dg.asset(
-        group_name="billing",
+        group_name="close",
         owners=_OWNERS,
         kinds={"html", "excel"},
         partitions_def=periods,
@@ -87,7 +87,7 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
         )
 
     @dg.asset(
-        group_name="billing",
+        group_name="close",
         owners=_OWNERS,
         kinds={"sqlalchemy"},
         partitions_def=periods,
@@ -116,7 +116,7 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
         )
 
     @dg.asset(
-        group_name="billing",
+        group_name="close",
         owners=_OWNERS,
         kinds={"pdf", "html", "excel"},
         partitions_def=periods,

@@ -69,8 +69,8 @@ def landed_batches(data_dir: DataDirResource) -> dg.MaterializeResult:
 
 
 @dg.asset(
-    group_name="billing",
-    owners=OWNERS["billing"],
+    group_name="ledger",
+    owners=OWNERS["ledger"],
     kinds={"parquet"},
     pool=POOL,
     deps=[dg.AssetKey("ledger")],
@@ -127,8 +127,8 @@ MARTS = [
 
 
 @dg.asset(
-    group_name="exports",
-    owners=OWNERS["exports"],
+    group_name="marts",
+    owners=OWNERS["marts"],
     kinds={"duckdb"},
     deps=MARTS,
     check_specs=[
