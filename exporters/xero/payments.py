@@ -195,6 +195,8 @@ def _record_payments(tx: Transaction, statement: Statement, remote: Json) -> lis
     seen: list[PaymentSeen] = []
     there: set[str] = set()
     for payment in items(remote, "Payments"):
+        if payment.get("Status") == "DELETED":
+            continue
         payment_id, amount = payment.get("PaymentID"), money(payment.get("Amount"))
         paid_on = day(payment.get("Date"))
         if not payment_id or amount is None or paid_on is None:

@@ -480,7 +480,10 @@ class _Run:
                 raise
             refused: dict[str, list[str]] = {}
             with self._ledger.transaction() as tx:
-                for payer_id, element in zip(left, items(answer.content, "Contacts"), strict=False):
+                elements = items(answer.content, "Contacts")
+                by_number_now = {str(c.get("ContactNumber")): c for c in elements}
+                for payer_id in left:
+                    element = by_number_now.get(payer_id, {})
                     faults = element_errors(element)
                     if faults or not element.get("ContactID"):
                         refused[payer_id] = faults or ["Xero answered no ContactID"]

@@ -10,63 +10,27 @@ import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import pytest
-import yaml
 
 from exporters.xero.compare import element_errors, id_of
 from exporters.xero.wire import day, decode, instant, items, money
 
 SHARED = Path(__file__).parents[4] / "shared" / "xero"
-DESCRIPTION = SHARED / "xero_accounting.yaml"
 FIXTURES = SHARED / "fixtures"
-CLOSED = ("Invoice", "LineItem", "CreditNote", "Payment", "Contact", "Allocation")
-
-needs_description = pytest.mark.skipif(
-    not DESCRIPTION.is_file(), reason=f"Xero's OpenAPI description is not at {DESCRIPTION}"
-)
 
 
-@pytest.fixture(scope="module")
-def description() -> Any:
-    """The description, booleans corrected, with unknown properties refused where we send."""
-    pytest.importorskip("openapi_core", reason="pip install openapi-core")
-    from openapi_core import Config, OpenAPI
-
-    content = yaml.load(DESCRIPTION.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    correct(content)
-    for name in CLOSED:
-        content["components"]["schemas"][name]["additionalProperties"] = False
-    # Of the tokens only the presence matters here; the gate of the local Xero checks them.
-    for path in content["paths"].values():
-        for operation in path.values():
-            if isinstance(operation, dict):
-                operation.pop("security", None)
-    return OpenAPI.from_dict(content, config=Config(spec_validator_cls=None))
+@pytest.fixture
+def check(xero_description: Any) -> Any:
+    """The check of a request."""
+    if xero_description is None:
+        pytest.skip(f"needs {SHARED / 'xero_accounting.yaml'} and: pip install openapi-core")
+    return xero_description
 
 
-def correct(node: Any) -> None:
-    """Turn string-typed booleans into booleans, and let files be bytes, not base64 text."""
-    if isinstance(node, dict):
-        if "application/octet-stream" in node:
-            node["application/octet-stream"] = {}
-        for key, value in node.items():
-            if key in ("required", "readOnly", "explode", "nullable") and isinstance(value, str):
-                node[key] = value.lower() == "true"
-            else:
-                correct(value)
-    elif isinstance(node, list):
-        for value in node:
-            correct(value)
-
-
-@needs_description
 def test_every_request_of_a_full_month_is_as_described(
-    bench: Any, make_line: Any, description: Any
+    bench: Any, make_line: Any, check: Any
 ) -> None:
-    from openapi_core.testing import MockRequest
-
     bench.admin.call("limits", minute=1000)
     bench.issue(period="2026-09")
     bench.publish(period="2026-09")
@@ -79,45 +43,37 @@ def test_every_request_of_a_full_month_is_as_described(
     for name in (number, note):
         (folder / f"{name}.pdf").write_bytes(b"%PDF-1.7")
     assert bench.publish().exit_code == 0
-    bench.publish()
-    bench.poll()
     bench.admin.pay(number)
     bench.poll()
     requests = bench.admin.requests()
-    seen = set()
     for sent in requests:
-        kind = sent["headers"].get("content-type", "application/json")
-        request = MockRequest(
-            "https://api.xero.com",
-            sent["method"].lower(),
-            sent["path"],
-            args=dict(parse_qsl(sent["query"])),
-            headers=sent["headers"],
-            data=None if sent["method"] == "GET" else sent["body"].encode(),
-            content_type=kind,
-        )
-        description.validate_request(request)
-        seen.add((sent["method"], sent["path"].split("/")[3]))
+        check(sent)
+    seen = {(sent["method"], sent["path"].split("/")[3]) for sent in requests}
     assert {("PUT", "Invoices"), ("POST", "Invoices"), ("PUT", "Contacts")} <= seen
     assert {("PUT", "CreditNotes"), ("GET", "CreditNotes"), ("GET", "TaxRates")} <= seen
 
 
-@needs_description
-def test_a_misspelt_field_would_be_found(description: Any) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"Invoices": [{"Type": "ACCREC", "InvoiceNo": "1"}]},
+        {"Invoices": [{"Type": "ACCREC", "LineItems": [{"Quantity": "many"}]}]},
+        {"Invoices": [{"Type": "SALE"}]},
+    ],
+)
+def test_a_wrong_request_would_be_found(check: Any, body: dict[str, object]) -> None:
     from openapi_core.exceptions import OpenAPIError
-    from openapi_core.testing import MockRequest
 
-    body = {"Invoices": [{"Type": "ACCREC", "InvoiceNo": "1"}]}
-    request = MockRequest(
-        "https://api.xero.com",
-        "put",
-        "/api.xro/2.0/Invoices",
-        headers={"xero-tenant-id": "x"},
-        data=json.dumps(body).encode(),
-        content_type="application/json",
-    )
     with pytest.raises(OpenAPIError):
-        description.validate_request(request)
+        check(
+            {
+                "method": "PUT",
+                "path": "/api.xro/2.0/Invoices",
+                "query": "",
+                "headers": {"xero-tenant-id": "x", "content-type": "application/json"},
+                "body": json.dumps(body),
+            }
+        )
 
 
 @pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"Xero's example answers are not at {FIXTURES}")

@@ -429,3 +429,34 @@ def token(bench: Any) -> str:
             auth=(bench.config.client_id, bench.config.client_secret),
         )
     return str(answer.json()["access_token"])
+
+
+def test_refused_attachment_needs_a_person_and_is_tried_again_under_a_new_key(bench: Any) -> None:
+    number = bench.issue()
+    folder = bench.config.data_dir / "reports" / "2026-10"
+    folder.mkdir(parents=True)
+    (folder / f"{number}.pdf").write_bytes(b"%PDF-1.7 statement")
+    bench.admin.fault("status", method="PUT", path="Attachments", status=400, times=2)
+    for _ in range(2):
+        report = bench.publish()
+        assert report.exit_code == 1
+        assert f"{number}: quarantined" in report.describe()
+        assert bench.document(number)["status"] == "AUTHORISED"
+    assert bench.publish().exit_code == 0
+    puts = [
+        r for r in bench.admin.requests() if "Attachments" in r["path"] and r["method"] == "PUT"
+    ]
+    assert len({r["headers"]["idempotency-key"] for r in puts}) == 3
+    assert_once(bench, number)
+
+
+def test_refused_allocation_needs_a_person(bench: Any, make_line: Any) -> None:
+    bench.issue(period="2026-09")
+    bench.publish(period="2026-09")
+    note = bench.issue(
+        make_line(quantity=Decimal("-24.5"), amount=Decimal("-2.02"), tax_amount=Decimal("-0.51"))
+    )
+    bench.admin.fault("status", method="PUT", path="Allocations", status=400)
+    assert f"{note}: quarantined" in bench.publish().describe()
+    assert bench.publish().exit_code == 0
+    assert len(bench.live(note)[0]["Allocations"]) == 1
