@@ -9,7 +9,6 @@ from pathlib import Path
 
 from connectors.sandbox.host import Host, HostError, Options
 from connectors.sandbox.places import PlacesError
-from connectors.sandbox.postgres import PostgresError
 
 
 def _moment(text: str) -> datetime:
@@ -50,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         Host(options).run(is_stopped_by_stdin=given.until_stdin_ends)
-    except (HostError, PlacesError, PostgresError) as problem:
+    except (HostError, PlacesError) as problem:
         sys.stderr.write(f"{problem}\n")
         return 3
     return 0

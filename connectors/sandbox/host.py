@@ -26,7 +26,7 @@ from connectors.sandbox import sql
 from connectors.sandbox.faults import plan_faults
 from connectors.sandbox.files import DropFolder
 from connectors.sandbox.places import env_prefix, read_places
-from connectors.sandbox.postgres import PostgresServer, find_installation
+from connectors.sandbox.postgres import PostgresError, PostgresServer, find_installations
 from connectors.sandbox.prometheus import PrometheusSite, RecordedSeries
 from connectors.sandbox.recordings import Recording, record
 from connectors.sandbox.rest_json import NO_TROUBLE, RestJsonSite
@@ -121,7 +121,7 @@ class Host:
             ) from taken
         try:
             with contextlib.ExitStack() as stack:
-                self._prepare(stack)
+                self.prepare(stack)
                 serve(
                     {**self._apps, _CONTROL: self._control()},
                     on_ready=self._write_endpoints,
@@ -131,7 +131,13 @@ class Host:
             (state_dir / ENDPOINTS_FILE).unlink(missing_ok=True)
             lock.release()
 
-    def _prepare(self, stack: contextlib.ExitStack) -> None:
+    @property
+    def notes(self) -> list[str]:
+        """What a summary for people should say of this machine."""
+        return list(self._notes)
+
+    def prepare(self, stack: contextlib.ExitStack) -> Mapping[str, str]:
+        """Lays out drops and databases, which `stack` stops; their environment variables."""
         for site_id, recording in self._recordings.items():
             kind = recording.place.kind
             if kind == "rest_json":
@@ -142,6 +148,7 @@ class Host:
                 self._add_files(site_id, recording)
             else:
                 self._add_sql(site_id, recording, stack)
+        return self._env
 
     def _add_rest_json(self, site_id: str, recording: Recording) -> None:
         client_id, client_secret = f"m2c-{site_id.lower()}", secrets.token_urlsafe(24)
@@ -173,27 +180,36 @@ class Host:
         self._env[f"{env_prefix(site_id)}_DROPS"] = str(folder.folder)
 
     def _add_sql(self, site_id: str, recording: Recording, stack: contextlib.ExitStack) -> None:
-        installation = find_installation()
-        if installation is None:
+        server = self._start_postgres(site_id, stack)
+        if server is None:
             self._notes.append(
-                f"{site_id}: no PostgreSQL on this machine, so its samples come as file drops"
+                f"{site_id}: no PostgreSQL runs on this machine, so the same samples come as CSV"
             )
             self._add_files(site_id, recording)
             return
-        server = stack.enter_context(
-            PostgresServer(installation, state_dir=self._options.state_dir / site_id)
-        )
         server.create_database(sql.DATABASE)
         table = sql.SampleTable(recording, server.dsn(sql.DATABASE))
         password = secrets.token_urlsafe(24)
         table.reset(self._clock.now, reader_password=password)
         self._tables.append(table)
-        self._notes.append(f"{site_id}: {installation.label}")
         prefix = env_prefix(site_id)
         self._env[f"{prefix}_HOST"] = "127.0.0.1"
         self._env[f"{prefix}_PORT"] = str(server.port)
         self._env[f"{prefix}_PASSWORD"] = password
         self._env[f"{prefix}_DSN"] = server.dsn(sql.DATABASE, user=sql.READER, password=password)
+
+    def _start_postgres(self, site_id: str, stack: contextlib.ExitStack) -> PostgresServer | None:
+        """The first installation that starts; those that do not are noted."""
+        for installation in find_installations():
+            server = PostgresServer(installation, state_dir=self._options.state_dir / site_id)
+            try:
+                stack.enter_context(server)
+            except PostgresError as problem:
+                self._notes.append(f"{site_id}: {installation.label} does not start: {problem}")
+                continue
+            self._notes.append(f"{site_id}: {installation.label}")
+            return server
+        return None
 
     def _is_down(self, site_id: str) -> bool:
         return site_id in self._clock.down or self._recordings[site_id].is_down(self._clock.now)

@@ -18,6 +18,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +27,16 @@ import psycopg
 from psycopg import sql
 
 OWNER = "telemetry_owner"
-_GUARDIAN = '"$@" & server=$!; cat >/dev/null; kill -INT "$server"; wait "$server"'
+# Ends with the server, or ends the server when our end of the pipe (its standard input) is closed.
+_GUARDIAN = """
+exec 3<&0
+"$@" 3<&- &
+server=$!
+{ cat <&3 >/dev/null; kill -INT "$server"; } 2>/dev/null &
+exec 3<&-
+wait "$server"
+[ -z "$REMOVE_AFTER" ] || rm -rf -- "$REMOVE_AFTER"
+"""
 _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -57,15 +67,14 @@ class Installation:
         return f"PostgreSQL in {self.bin_dir}" + (f", run as {self.user}" if self.user else "")
 
 
-def find_installation() -> Installation | None:
-    """The first PostgreSQL here that runs, newest system version first; None if there is none."""
+def find_installations() -> Iterator[Installation]:
+    """Every PostgreSQL here that answers, newest system version first, then the bundled one."""
     user = _unprivileged_user() if _is_root() else None
     if _is_root() and user is None:
-        return None
-    for bin_dir in _candidates():
+        return
+    for bin_dir in dict.fromkeys(_candidates()):
         if _answers(bin_dir, user):
-            return Installation(bin_dir, user)
-    return None
+            yield Installation(bin_dir, user)
 
 
 def _candidates() -> list[Path]:
@@ -137,7 +146,10 @@ class PostgresServer:
 
     def __init__(self, installation: Installation, *, state_dir: Path) -> None:
         self._installation = installation
-        self._base = _base_folder(state_dir, installation.user)
+        # Another version cannot read the data, so each has its own.
+        name = hashlib.sha256(str(installation.bin_dir).encode()).hexdigest()[:8]
+        self._kept = state_dir.resolve() / f"postgres-{name}"
+        self._base = self._kept
         self._guardian: subprocess.Popen[bytes] | None = None
         self._port = 0
         self._password = ""
@@ -157,7 +169,7 @@ class PostgresServer:
     @property
     def log(self) -> Path:
         """Where the server writes what happens to it."""
-        return self._base / "server.log"
+        return self._kept.with_suffix(".log")
 
     @property
     def port(self) -> int:
@@ -170,17 +182,18 @@ class PostgresServer:
 
     def start(self, *, timeout_seconds: float = 20) -> None:
         """Makes the data folder if there is none, starts the server and waits until it answers."""
-        self._initialise()
+        self._kept.parent.mkdir(parents=True, exist_ok=True)
+        self.log.unlink(missing_ok=True)
         for _ in range(3):
+            self._base = self._reachable_base()
+            self._initialise()
             self._port = _free_port()
             self._spawn()
             if self._wait(timeout_seconds):
                 return
             self.stop()
         tail = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
-        raise PostgresError(
-            f"PostgreSQL did not start in {self._base}; its log {self.log} ends with:\n{tail}"
-        )
+        raise PostgresError(f"PostgreSQL did not start; its log {self.log} ends with:\n{tail}")
 
     def stop(self) -> None:
         """Stops the server (fast shutdown) and waits for it; harmless when it does not run."""
@@ -204,6 +217,20 @@ class PostgresServer:
             ).fetchone()
             if known is None:
                 connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+
+    def _reachable_base(self) -> Path:
+        """The kept folder, or one in the temporary folder if the server's user cannot go there.
+
+        The latter is removed by the guardian, for nobody would find it again.
+        """
+        user = self._installation.user
+        self._kept.mkdir(exist_ok=True, mode=0o700)
+        _give(self._kept, user)
+        if user is None or _run(["test", "-w", str(self._kept)], user=user).returncode == 0:
+            return self._kept
+        elsewhere = Path(tempfile.mkdtemp(prefix="m2c-sandbox-"))
+        _give(elsewhere, user)
+        return elsewhere
 
     def _initialise(self) -> None:
         secret_file = self._base / "owner.secret"
@@ -241,14 +268,16 @@ class PostgresServer:
         for name, value in {**_SETTINGS, "port": str(self._port)}.items():
             server += ["-c", f"{name}={value}"]
         with self.log.open("ab") as log:
-            _give(self.log, user)
             self._guardian = subprocess.Popen(
                 ["/bin/sh", "-c", _GUARDIAN, "guardian", *server],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=_environment(),
+                env={
+                    **_environment(),
+                    "REMOVE_AFTER": "" if self._base == self._kept else str(self._base),
+                },
                 # A Ctrl-C for us is not one for the server: we stop it when we are done.
                 start_new_session=True,
                 user=user,
@@ -258,38 +287,17 @@ class PostgresServer:
 
     def _wait(self, timeout_seconds: float) -> bool:
         """Whether the server answers in time; no if it gave up (say, the port was taken)."""
-        pid_file = self._data / "postmaster.pid"
         deadline = time.monotonic() + timeout_seconds
-        was_there = False
         while time.monotonic() < deadline:
+            if self._guardian is None or self._guardian.poll() is not None:
+                return False
             try:
                 psycopg.connect(self.dsn("postgres"), connect_timeout=2).close()
             except psycopg.OperationalError:
-                there = pid_file.exists()
-                if was_there and not there:
-                    return False
-                was_there = was_there or there
                 time.sleep(0.03)
                 continue
             return True
         return False
-
-
-def _base_folder(state_dir: Path, user: str | None) -> Path:
-    """`state_dir`/postgres, or a temporary folder of its own where `user` cannot go there."""
-    base = state_dir.resolve() / "postgres"
-    base.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _give(base, user)
-    base.chmod(0o700)
-    if user is None or _run(["test", "-w", str(base)], user=user).returncode == 0:
-        return base
-    digest = hashlib.sha256(str(base).encode()).hexdigest()[:16]
-    elsewhere = Path(tempfile.gettempdir()) / f"m2c-sandbox-{digest}"
-    elsewhere.mkdir(exist_ok=True, mode=0o700)
-    if elsewhere.is_symlink() or elsewhere.stat().st_uid not in (0, pwd.getpwnam(user).pw_uid):
-        raise PostgresError(f"{elsewhere} belongs to someone else; remove it and start again")
-    _give(elsewhere, user)
-    return elsewhere
 
 
 def _give(path: Path, user: str | None) -> None:

@@ -3,7 +3,8 @@
 `POST /oauth/token` gives a bearer token that is valid for a minute and for a number of calls;
 `GET /v1/readings?from=…&to=…&cursor=…` gives hourly usage, `GET /v1/meters` the inventory. Times
 are local with offset, so the day the clocks go back has 25 hours. Now and then the server answers
-429 with Retry-After, or 503. Values are JSON numbers in kWh.
+429 with Retry-After, or 503, and a page begins with the last row of the page before. Values are
+JSON numbers in kWh.
 """
 
 from __future__ import annotations
@@ -30,13 +31,17 @@ PAGE_SIZE = 500
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """How often the server is in trouble; counts are calls of `/v1/readings`, 0 = never."""
+    """How often the server is in trouble; counts are calls of `/v1/readings`, 0 = never.
+
+    `repeated_rows` of a page are given again at the beginning of the next one.
+    """
 
     busy_every: int = 40
     busy_first: int = 3
     unavailable_every: int = 60
     unavailable_first: int = 7
     retry_after_seconds: int = 1
+    repeated_rows: int = 1
 
     def of_call(self, number: int) -> int | None:
         """The HTTP status that call meets instead of an answer."""
@@ -47,7 +52,7 @@ class Trouble:
         return None
 
 
-NO_TROUBLE = Trouble(busy_every=0, unavailable_every=0)
+NO_TROUBLE = Trouble(busy_every=0, unavailable_every=0, repeated_rows=0)
 
 
 @dataclass
@@ -150,7 +155,7 @@ class RestJsonSite:
         if limit < 1:
             return _problem(400, "limit must be at least 1")
         found = [reading for reading in self._seen() if start <= reading.start < end]
-        page = found[offset : offset + limit]
+        page = found[max(0, offset - self.trouble.repeated_rows) : offset + limit]
         following = offset + limit
         body = {
             "site": self.recording.place.site_id,

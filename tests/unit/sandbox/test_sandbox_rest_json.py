@@ -183,3 +183,12 @@ def test_inventory_is_what_stands_there_now(asked: Asked) -> None:
     assert [(row["meter"], row["asset"]) for row in rows] == [
         (f"NO-meter-{number}", f"m-NO-{number}") for number in range(4)
     ]
+
+
+def test_a_page_repeats_the_last_row_of_the_page_before(recording: Recording) -> None:
+    asked = Asked(recording, Trouble(busy_every=0, unavailable_every=0))
+    token = asked.token()
+    first = asked.readings(token, limit="10").json()
+    second = asked.readings(token, limit="10", cursor=first["next_cursor"]).json()
+    assert second["data"][0] == first["data"][-1]
+    assert (len(first["data"]), len(second["data"])) == (10, 11)
