@@ -935,3 +935,8 @@ def test_the_models_do_what_the_rules_say(metering: Any, world: World) -> None:
     assert joined(found.pieces) == joined(expected.pieces)
     assert found.days == expected.days
     assert found.exceptions == expected.exceptions
+    named = metering.rows(
+        "select count(*), count(distinct exception_id), count(detail), count(first_seen)"
+        " from billing_exceptions"
+    )
+    assert set(named[0]) == {len(expected.exceptions)}

@@ -164,7 +164,7 @@ of_metrics as (
 
 ),
 
--- Quantities of different metrics are not added up: the sentence names them one by one.
+-- Quantities of different metrics are not added up: the sentence names them one by one. An interval set by hand was never fetched.
 of_days as (
 
     select
@@ -179,7 +179,7 @@ of_days as (
         case when count(*) = 1 then min(quantity) end as quantity,
         string_agg({{ number_in_words('quantity') }} || ' ' || unit || ' of ' || metric, ' and ' order by metric) as amounts,
         min(first_start) as first_start,
-        min(first_seen) as first_seen
+        coalesce(min(first_seen), min(first_start)) as first_seen
     from of_metrics
     group by kind, site_id, meter_id, machine_id, contract_id, period, day
 
