@@ -136,9 +136,11 @@ class Sheet:
             if width:
                 self.worksheet.set_column(column, column, width)
         self.row += 1
+        styles = [self.book.style(number) for _, number, _ in columns]
         for row in rows:
-            for column, value in enumerate(row):
-                self.put(column, value, columns[column][1])
+            for column, (value, style) in enumerate(zip(row, styles, strict=True)):
+                if value is not None:
+                    self.put(column, value, style=style)
             self.row += 1
         if freeze:
             self.worksheet.freeze_panes(top + 1, 0)
