@@ -17,6 +17,7 @@ window again writes the files that are still missing. A fetch that fails half-wa
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -78,6 +79,8 @@ _DAY_US: Final = 86_400_000_000
 # Readings further ahead than this of their fetch are impossible (rule 0a of metering).
 _AHEAD_US: Final = 3_600_000_000
 _STALE_SECONDS: Final = 24 * 3600
+# Beyond this the spool works on disk.
+_MEMORY: Final = "1GB"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +171,7 @@ def land(
     try:
         with duckdb.connect(str(room / "spool.duckdb")) as connection:
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"SET memory_limit = '{_MEMORY}'")
             spool = _Spool(connection, spec, room)
             spool.fill(batches)
             result = _write(
@@ -294,8 +298,10 @@ def _clear_stale(work: Path) -> None:
     if not work.is_dir():
         return
     for left in work.iterdir():
-        if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        # Another run may be clearing its own at this moment.
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 # --- the spool -----------------------------------------------------------------------------------
@@ -659,7 +665,7 @@ def _changed_rows(
         )
     values: dict[str, object] = {"key": key, "day": day}
     landed = (
-        "SELECT * FROM read_parquet($paths, hive_partitioning = false)"
+        f"SELECT {', '.join(table.columns)} FROM read_parquet($paths, hive_partitioning = false)"
         if paths
         else f"SELECT * FROM (SELECT {_nulls(table)}) WHERE false"
     )
@@ -688,8 +694,7 @@ def _changed_rows(
         f"""
         SELECT count(*) FILTER (WHERE unchanged), count(*) FILTER (WHERE NOT unchanged),
             max(epoch_us(replaced_at)) FILTER (WHERE NOT unchanged),
-            md5(string_agg(concat_ws('|', {", ".join(spool.columns)}), chr(10)
-                ORDER BY seq) FILTER (WHERE NOT unchanged))
+            CAST(bit_xor(hash({", ".join(spool.columns)})) FILTER (WHERE NOT unchanged) AS VARCHAR)
         FROM {name}
         """
     ).fetchall()

@@ -442,11 +442,13 @@ def _row_faults(
         f" WHEN (epoch_us({table.instant}) - (epoch_us({table.instant}) % {_DAY_US} + {_DAY_US})"
         f" % {_DAY_US}) // {_DAY_US} <> f.folder_day THEN {misdated} END"
     )
+    # Columns by name: a file may have others besides.
+    own = ", ".join(f"r.{column}" for column in table.columns)
     columns = ", ".join(f"CAST(r.{column} AS VARCHAR) AS {column}" for column in table.columns)
     faulty = connection.execute(
         f"""
         WITH checked AS (
-            SELECT r.*, f.folder_key, {fault} AS fault
+            SELECT {own}, r.filename, r.file_row_number, f.folder_key, {fault} AS fault
             FROM {_ROWS} AS r JOIN listed AS f ON f.filename = r.filename
         ), worst AS (
             SELECT filename, min(file_row_number) AS file_row_number, count(*) AS faulty
@@ -499,10 +501,11 @@ def _repeated_keys(
     identity = list(dict.fromkeys((table.partition, *table.key, "batch_id")))
     keys = ", ".join(identity)
     said = ", ".join(f"r.{column}" for column in table.columns if column not in identity)
+    own = ", ".join(table.columns)
     same = " AND ".join(f"r.{column} IS NOT DISTINCT FROM d.{column}" for column in identity)
     repeated = connection.execute(
         f"""
-        WITH r AS (SELECT * FROM {_ROWS}),
+        WITH r AS (SELECT {own}, filename, file_row_number FROM {_ROWS}),
         d AS (SELECT {keys} FROM r GROUP BY {keys} HAVING count(*) > 1)
         SELECT
             r.filename,

@@ -74,7 +74,7 @@ def build_connector(
             f"secrets.{name}", variable, "is not set in the environment; it holds the secret"
         )
         for name, variable in spec.secrets.items()
-        if re.fullmatch(_ENVIRONMENT_NAME, variable) and not env.get(variable)
+        if _names_variable(variable) and not env.get(variable)
     ]
     if faults or config is None:
         raise ConfigError(site_id, tuple(faults))
@@ -86,6 +86,10 @@ def build_connector(
         data_dir=data_dir,
     )
     return _module(spec.kind).build(config, context)
+
+
+def _names_variable(variable: object) -> bool:
+    return isinstance(variable, str) and re.fullmatch(_ENVIRONMENT_NAME, variable) is not None
 
 
 def _module(kind: str) -> _SourceModule:
@@ -105,7 +109,7 @@ def _checked(spec: SourceSpec) -> tuple[ConfigModel | None, list[ConfigFault]]:
             "secret itself",
         )
         for name, variable in spec.secrets.items()
-        if not isinstance(variable, str) or not re.fullmatch(_ENVIRONMENT_NAME, variable)
+        if not _names_variable(variable)
     ]
     try:
         config = _module(spec.kind).Config.model_validate(dict(spec.config))

@@ -56,7 +56,8 @@ class Net:
         answer = next(self._answers)
         if isinstance(answer, Exception):
             raise answer
-        return answer(request) if callable(answer) else answer
+        found: httpx.Response = answer(request) if callable(answer) else answer
+        return found
 
     def get(self, path: str = "readings", **options: Any) -> Any:
         return self.client.get_json(path, **options)[0]

@@ -300,6 +300,15 @@ def test_refused_file_does_not_count_as_landed(zone: Zone) -> None:
     assert result.rows_landed == 1
 
 
+def test_hand_filled_file_with_more_columns_counts_as_landed(zone: Zone) -> None:
+    (path,) = zone.land(batch(row())).files
+    landed = pl.read_parquet(path, hive_partitioning=False)
+    more = landed.with_columns(meter_id=pl.lit("m2"), batch_id=pl.lit("a"), note=pl.lit("x"))
+    more.write_parquet(path.with_name("a.parquet"))
+    result = zone.land(batch(row(), row(meter_id="m2")))
+    assert (result.rows_unchanged, result.rows_landed) == (2, 0)
+
+
 def test_failing_fetch_writes_nothing(zone: Zone) -> None:
     site = Site(batch(row()), error=SourceUnavailable("NO-OSL1", "page 2 failed"))
     with pytest.raises(SourceUnavailable, match="site NO-OSL1: page 2 failed"):

@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from connectors import manifest as manifest_module
@@ -311,6 +311,17 @@ def test_missing_column_is_refused_and_extra_ignored(landing: Landing) -> None:
     extra = READINGS.schema.append(pa.field("note", pa.string()))
     landing.put([reading(batch_id="b-2", note="hello")], schema=extra, name="b-2.parquet")
     assert landing.refused() == {"b-1.parquet": "columns missing: quality"}
+
+
+def test_extra_columns_of_some_files_do_no_harm(landing: Landing) -> None:
+    extra = READINGS.schema.append(pa.field("note", pa.string())).append(
+        pa.field("date", pa.date32())
+    )
+    landing.put([reading(batch_id="b-1", note="hello")], schema=extra, name="b-1.parquet")
+    landing.put([reading(batch_id="b-2")], name="b-2.parquet")
+    rows = [reading(batch_id="b-3"), reading(batch_id="b-3")]
+    landing.put(rows, name="b-3.parquet", schema=extra.append(pa.field("x", pa.int8())))
+    assert list(landing.refused()) == ["b-3.parquet"]
 
 
 def test_columns_in_another_order_and_other_writers(landing: Landing) -> None:

@@ -174,3 +174,17 @@ def test_missing_variable_names_itself() -> None:
 def test_unknown_timezone() -> None:
     with pytest.raises(ConfigError, match="timezone is 'Oslo'"):
         build_connector("NO-OSL1", "Oslo", SPECS["sql"], {"SITE_TOKEN": "x"}, clock)
+
+
+def test_values_of_the_environment_are_put_in_when_the_site_is_read() -> None:
+    source = changed("sql", host="${DB_HOST:-127.0.0.1}", port="${DB_PORT}")
+    with pytest.raises(ConfigError, match=r"\$\{DB_PORT\}: is not set in the environment"):
+        build_connector("X", "UTC", source, {"SITE_TOKEN": "x"}, clock)
+    env = {"SITE_TOKEN": "x", "DB_PORT": "5433"}
+    assert build_connector("X", "UTC", source, env, clock).capabilities() == {"readings"}
+
+
+def test_secret_that_is_no_name_at_all() -> None:
+    spec = SourceSpec("sql", SPECS["sql"].config, {"token": 7})  # type: ignore[dict-item]
+    with pytest.raises(ConfigError, match="never the secret itself"):
+        build_connector("X", "UTC", spec, {}, clock)

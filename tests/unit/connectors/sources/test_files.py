@@ -15,6 +15,8 @@ from typing import Any
 import fsspec  # type: ignore[import-untyped]
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from connectors.base import Batch, Rejected, SourceContext, Window
@@ -274,6 +276,48 @@ def test_unclosed_quote_is_told(tmp_path: Path) -> None:
     batches = read(tmp_path)
     assert values(batches) == ["1.5"]
     assert len(rejected(batches)) == 1
+
+
+ROWS = [(f"m{n}", f"2026-05-10T{n:02d}:00:00Z", f"{1 + n * 37 % 11}{n}.{n}5") for n in range(24)]
+WHOLE = {
+    "csv": "meter,from,kwh\n" + "".join(f"{m},{t},{v}\n" for m, t, v in ROWS),
+    "quoted": "meter,from,kwh\n" + "".join(f'"{m}","{t}","{v}"\n' for m, t, v in ROWS),
+    "jsonl": "".join(f'{{"meter": "{m}", "from": "{t}", "kwh": {v}}}\n' for m, t, v in ROWS),
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from(sorted(WHOLE)),
+    part=st.floats(min_value=0, max_value=1),
+    packing=st.sampled_from(["", ".gz", ".xz"]),
+)
+def test_wherever_a_file_is_cut_no_row_is_invented(
+    kind: str,
+    part: float,
+    packing: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    content = WHOLE[kind].encode()
+    if packing:
+        content = gzip.compress(content) if packing == ".gz" else lzma.compress(content)
+    cut = content[: int(len(content) * part)]
+    folder = tmp_path_factory.mktemp("cut")
+    (folder / f"a{packing}").write_bytes(cut)
+    format_ = {"type": "jsonl" if kind == "jsonl" else "csv"}
+    batches = read(folder, pattern="a*", format=format_)
+    got = [
+        (row["meter_id"], row["interval_start"].strftime("%Y-%m-%dT%H:%M:%SZ"), row["value"])
+        for batch in batches
+        for row in batch.frame.iter_rows(named=True)
+    ]
+    expected = [(m, t, Decimal(v)) for m, t, v in ROWS]
+    assert got == expected[: len(got)]
+    if cut == content:
+        assert got == expected
+        assert rejected(batches) == []
+    elif len(got) < len(expected) and cut and packing:
+        assert rejected(batches) != []
 
 
 # --- other formats -------------------------------------------------------------------------------
