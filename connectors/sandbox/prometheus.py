@@ -1,7 +1,7 @@
 """The Finnish way: the Prometheus HTTP interface over counters in joules.
 
-Speaks what a billing reader needs of it, in the words of Prometheus 2 (a range selector includes
-both its ends): instant queries with or without a range selector, `query_range` with its limit of
+Speaks what a billing reader needs of it, in the words of Prometheus 2 (ranges and lookback include
+both their ends): instant queries with or without a range selector, `query_range` with its limit of
 11,000 points a series, series, labels, label values, build information, and errors as
 Prometheus words them. Expressions are one series selector with matchers and an optional range;
 functions and operators are refused, for nothing may be billed from `rate()` or `increase()`.
@@ -314,7 +314,7 @@ def _one(given: Mapping[str, list[str]], name: str) -> str:
 def _value_at(series: Series, at: int) -> str | None:
     """The newest sample at or before `at`, no older than the lookback of five minutes."""
     index = bisect_right(series.times, at) - 1
-    if index < 0 or series.times[index] <= at - _LOOKBACK_MS:
+    if index < 0 or series.times[index] < at - _LOOKBACK_MS:
         return None
     return series.values[index]
 

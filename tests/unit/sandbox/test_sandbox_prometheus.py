@@ -83,7 +83,7 @@ def test_a_range_selector_returns_raw_samples_with_both_ends(asked: Asked) -> No
 def test_an_instant_query_looks_back_five_minutes(asked: Asked) -> None:
     now = asked.data("/api/v1/query", query="energy_total")
     assert [found["value"][1] for found in now["result"]] == ["1002", "1002"]
-    for minutes, count in ((4, 2), (5, 0), (16, 2)):
+    for minutes, count in ((4, 2), (5, 2), (6, 0), (16, 2)):
         at = (T0 + minutes * MINUTE) / 1000
         data = asked.data("/api/v1/query", query="energy_total", time=at)
         assert len(data["result"]) == count
@@ -97,9 +97,9 @@ def test_query_range_steps_with_lookback(asked: Asked) -> None:
         end=T0 / 1000 + 1800,
         step="5m",
     )
-    # A sample serves its own step only: the step five minutes later is past the lookback.
+    # A sample serves for five minutes and no longer.
     times = [sample[0] - T0 // 1000 for sample in data["result"][0]["values"]]
-    assert times == [0, 900, 1800]
+    assert times == [0, 300, 900, 1200, 1800]
 
 
 def test_eleven_thousand_points_and_no_more(asked: Asked) -> None:
