@@ -69,6 +69,7 @@ destinations as (
         payer_id,
         currency,
         minor_units,
+        statement_group,
         statement_id,
         plan_currency,
         last_day,
@@ -105,6 +106,7 @@ converted as (
         destinations.payer_id,
         destinations.currency,
         destinations.minor_units,
+        destinations.statement_group,
         destinations.statement_id as consolidated_statement_id,
         destinations.plan_currency,
         destinations.last_day,
@@ -155,6 +157,7 @@ kept as (
         payer_id,
         currency,
         minor_units,
+        statement_group,
         consolidated_statement_id,
         tax_code,
         tax_rate_percent
@@ -171,6 +174,7 @@ select
         when kept.classification = 'exception' then kept.payer_id || '/' || kept.period || '/x-' || kept.event_id
         else kept.consolidated_statement_id
     end as statement_id,
+    kept.statement_group,
     case kept.classification when 'exception' then 'exception' else 'consolidated' end as statement_kind,
     kept.payer_id,
     segments.customer_id,

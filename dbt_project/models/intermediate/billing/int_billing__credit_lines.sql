@@ -47,8 +47,6 @@ destinations as (
 charge_lines as (
 
     select
-        period,
-        payer_id,
         statement_id,
         amount
     from {{ ref('int_billing__charge_lines') }}
@@ -109,13 +107,10 @@ statement_totals as (
 -- A statement that can still change keeps its period open for its payer.
 waiting as (
 
-    select distinct
-        charge_lines.payer_id,
-        charge_lines.period
-    from charge_lines
-    left join issued_statements
-        on charge_lines.statement_id = issued_statements.statement_id
-    where issued_statements.statement_id is null
+    select
+        payer_id,
+        period
+    from {{ ref('int_billing__waiting') }}
 
 ),
 

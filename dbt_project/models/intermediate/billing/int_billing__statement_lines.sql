@@ -35,7 +35,8 @@ issued_statements as (
 
     select
         statement_id,
-        statement_number
+        statement_number,
+        period
     from {{ source('ledger', 'issued_statements') }}
 
 ),
@@ -70,8 +71,53 @@ issued_lines as (
         estimated_quantity,
         line_key,
         book_version,
-        adjusts_period
+        adjusts_period,
+        cause
     from {{ source('ledger', 'issued_lines') }}
+
+),
+
+waiting as (
+
+    select
+        payer_id,
+        period
+    from {{ ref('int_billing__waiting') }}
+
+),
+
+adjustments as (
+
+    select
+        period,
+        statement_id,
+        statement_kind,
+        payer_id,
+        customer_id,
+        contract_id,
+        plan_id,
+        plan_version,
+        charge_code,
+        charge_model,
+        classification,
+        site_id,
+        region,
+        band,
+        description,
+        quantity,
+        unit,
+        unit_price,
+        amount,
+        currency,
+        tax_code,
+        tax_rate_percent,
+        tax_amount,
+        estimated_quantity,
+        line_key,
+        book_version,
+        adjusts_period,
+        cause
+    from {{ ref('int_billing__adjustments') }}
 
 ),
 
@@ -105,13 +151,15 @@ issued as (
         issued_lines.estimated_quantity,
         issued_lines.line_key,
         issued_lines.book_version,
-        issued_lines.adjusts_period
+        issued_lines.adjusts_period,
+        issued_lines.cause
     from issued_lines
     inner join issued_statements
         on issued_lines.statement_number = issued_statements.statement_number
 
 ),
 
+-- A line stands on its own statement as long as that can still be issued; after that it is an adjustment.
 not_issued as (
 
     select
@@ -141,11 +189,21 @@ not_issued as (
         rated_lines.estimated_quantity,
         rated_lines.line_key,
         rated_lines.book_version,
-        cast(null as varchar) as adjusts_period
+        cast(null as varchar) as adjusts_period,
+        cast(null as varchar) as cause
     from rated_lines
     left join issued_statements
         on rated_lines.statement_id = issued_statements.statement_id
-    where issued_statements.statement_id is null
+    left join issued_lines
+        on rated_lines.line_key = issued_lines.line_key
+    left join waiting
+        on
+            rated_lines.payer_id = waiting.payer_id
+            and rated_lines.period = waiting.period
+    where
+        issued_statements.statement_id is null
+        and issued_lines.line_key is null
+        and (rated_lines.charge_code = 'credit' or waiting.payer_id is not null)
 
 )
 
@@ -177,6 +235,7 @@ select
     line_key,
     book_version,
     adjusts_period,
+    cause,
     true as is_issued
 from issued
 union all
@@ -208,5 +267,38 @@ select
     line_key,
     book_version,
     adjusts_period,
+    cause,
     false as is_issued
 from not_issued
+union all
+select
+    period,
+    statement_id,
+    statement_kind,
+    payer_id,
+    customer_id,
+    contract_id,
+    plan_id,
+    plan_version,
+    charge_code,
+    charge_model,
+    classification,
+    site_id,
+    region,
+    band,
+    description,
+    quantity,
+    unit,
+    unit_price,
+    amount,
+    currency,
+    tax_code,
+    tax_rate_percent,
+    tax_amount,
+    estimated_quantity,
+    line_key,
+    book_version,
+    adjusts_period,
+    cause,
+    false as is_issued
+from adjustments

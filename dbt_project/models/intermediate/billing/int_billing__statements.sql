@@ -26,7 +26,8 @@ with statement_lines as (
         tax_amount,
         estimated_quantity,
         line_key,
-        adjusts_period
+        adjusts_period,
+        cause
     from {{ ref('int_billing__statement_lines') }}
 
 ),
@@ -63,6 +64,7 @@ worded as (
         amount,
         tax_amount,
         line_key,
+        cause,
         cast(to_json([
             period,
             statement_id,
@@ -106,7 +108,8 @@ with_lines as (
         count(*) as lines,
         sum(amount) as net,
         sum(coalesce(tax_amount, 0)) as tax,
-        sha256(string_agg(line_text, chr(10) order by line_key)) as content_hash
+        sha256(string_agg(line_text, chr(10) order by line_key)) as content_hash,
+        coalesce(bool_or(cause = 'code'), false) as has_code_adjustments
     from worded
     group by statement_id
 
@@ -117,14 +120,15 @@ without_lines as (
 
     select
         exceptions.statement_id,
-        min(exceptions.period) as period,
+        split_part(exceptions.statement_id, '/', 2) as period,
         'consolidated' as statement_kind,
         min(exceptions.payer_id) as payer_id,
         min(payers.currency) as currency,
         0 as lines,
         0 as net,
         0 as tax,
-        sha256('') as content_hash
+        sha256('') as content_hash,
+        false as has_code_adjustments
     from exceptions
     inner join payers
         on exceptions.payer_id = payers.payer_id
@@ -145,7 +149,8 @@ select
     cast(net as decimal(18, 2)) as net,
     cast(tax as decimal(18, 2)) as tax,
     cast(net + tax as decimal(18, 2)) as total,
-    content_hash
+    content_hash,
+    has_code_adjustments
 from with_lines
 union all
 select
@@ -158,5 +163,6 @@ select
     cast(net as decimal(18, 2)) as net,
     cast(tax as decimal(18, 2)) as tax,
     cast(net + tax as decimal(18, 2)) as total,
-    content_hash
+    content_hash,
+    has_code_adjustments
 from without_lines

@@ -96,7 +96,8 @@ events as (
         unit,
         unit_amount,
         currency,
-        description
+        description,
+        ingested_at
     from landed
     qualify row_number() over (
         partition by event_id
@@ -142,7 +143,8 @@ placed as (
         events.unit,
         events.unit_amount,
         events.currency,
-        events.description
+        events.description,
+        events.ingested_at
     from events
     inner join named
         on events.event_id = named.event_id
@@ -180,6 +182,7 @@ select
     placed.unit_amount,
     placed.currency,
     placed.description,
+    placed.ingested_at,
     charge_service_codes.code as charge_code,
     case
         when placed.currency = placed.plan_currency then cast(placed.unit_amount as decimal(38, 9))

@@ -3,6 +3,7 @@ with charge_lines as (
     select
         period,
         statement_id,
+        statement_group,
         payer_id,
         contract_id,
         charge_code,
@@ -56,8 +57,33 @@ events as (
 
 issued_statements as (
 
-    select statement_id
+    select
+        statement_id,
+        period
     from {{ source('ledger', 'issued_statements') }}
+
+),
+
+waiting as (
+
+    select
+        payer_id,
+        period
+    from {{ ref('int_billing__waiting') }}
+
+),
+
+settings as (
+
+    select adjustment_months
+    from {{ source('book', 'settings') }}
+
+),
+
+open_period as (
+
+    select strftime(cast(max(period) || '-01' as date) + interval 1 month, '%Y-%m') as period
+    from issued_statements
 
 ),
 
@@ -66,6 +92,7 @@ lines as (
     select
         period,
         statement_id,
+        statement_group,
         payer_id,
         contract_id,
         charge_code,
@@ -82,6 +109,7 @@ lines as (
     select
         period,
         statement_id,
+        cast(null as varchar) as statement_group,
         payer_id,
         contract_id,
         charge_code,
@@ -97,12 +125,20 @@ lines as (
 
 ),
 
--- A statement that went out is not held back any more.
+-- A statement that went out cannot be held back any more: what lacks something then holds back the payer's statement of the open period, on which
+-- the adjustment will stand.
 waiting_lines as (
 
     select
         lines.period,
-        lines.statement_id,
+        case
+            when issued_statements.statement_id is null and (lines.charge_code = 'credit' or waiting.payer_id is not null)
+                then lines.statement_id
+            when
+                date_diff('month', cast(lines.period || '-01' as date), cast(open_period.period || '-01' as date))
+                <= settings.adjustment_months
+                then lines.payer_id || '/' || open_period.period || '/' || lines.statement_group
+        end as statement_id,
         lines.payer_id,
         lines.contract_id,
         lines.charge_code,
@@ -115,9 +151,15 @@ waiting_lines as (
         lines.problem_count,
         lines.problem_detail
     from lines
+    cross join open_period
+    cross join settings
     left join issued_statements
         on lines.statement_id = issued_statements.statement_id
-    where issued_statements.statement_id is null
+    left join waiting
+        on
+            lines.payer_id = waiting.payer_id
+            and lines.period = waiting.period
+    where lines.problem is not null or lines.tax_code is null
 
 ),
 
@@ -139,7 +181,7 @@ line_problems as (
     from waiting_lines
     left join events
         on waiting_lines.event_id = events.event_id
-    where waiting_lines.problem is not null
+    where waiting_lines.problem is not null and waiting_lines.statement_id is not null
 
 ),
 
@@ -161,7 +203,7 @@ untaxed_lines as (
     from waiting_lines
     left join events
         on waiting_lines.event_id = events.event_id
-    where waiting_lines.amount is not null and waiting_lines.tax_code is null
+    where waiting_lines.amount is not null and waiting_lines.tax_code is null and waiting_lines.statement_id is not null
 
 ),
 

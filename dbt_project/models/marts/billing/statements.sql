@@ -10,7 +10,8 @@ with statements as (
         net,
         tax,
         total,
-        content_hash
+        content_hash,
+        has_code_adjustments
     from {{ ref('int_billing__statements') }}
 
 ),
@@ -311,6 +312,7 @@ judged as (
         settings.tolerance_percent,
         medians.median_total,
         abs(statements.total - medians.median_total) * 100 > settings.tolerance_percent * abs(medians.median_total) as is_unusual,
+        statements.has_code_adjustments,
         approved.statement_id is not null as is_approved,
         approved.approved_by,
         approved.approved_at,
@@ -374,6 +376,10 @@ reasoned as (
         issued_at,
         book_version,
         list_filter([
+            case
+                when has_code_adjustments
+                    then 'a new version of the program rates issued periods differently'
+            end,
             case
                 when auto_approve_limit is null
                     then 'payer ' || payer_id || ' has no auto_approve_limit, so a person approves every statement'
