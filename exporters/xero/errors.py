@@ -17,15 +17,19 @@ class XeroConfigError(XeroError):
     """The configuration is missing something; the message names the variable."""
 
 
-class XeroAuthError(XeroError):
+class NotDoneError(XeroError):
+    """The call was certainly not carried out."""
+
+
+class XeroAuthError(NotDoneError):
     """Xero does not accept our credentials or token; a person has to act."""
 
 
-class AccessDeniedError(XeroError):
+class AccessDeniedError(NotDoneError):
     """403: the app may not do this in this organisation. Trying again makes it worse."""
 
 
-class DayLimitError(XeroError):
+class DayLimitError(NotDoneError):
     """The organisation's calls for today are used up until `until` (UTC)."""
 
     def __init__(self, until: datetime) -> None:
@@ -35,7 +39,7 @@ class DayLimitError(XeroError):
         self.until = until
 
 
-class UnavailableError(XeroError):
+class UnavailableError(NotDoneError):
     """Xero could not be reached, or kept failing; nothing was changed by the last attempt."""
 
 

@@ -35,6 +35,7 @@ from exporters.xero.compare import (
 from exporters.xero.config import XeroConfig
 from exporters.xero.errors import (
     DayLimitError,
+    NotDoneError,
     PublisherBusyError,
     RefusedError,
     UnavailableError,
@@ -45,7 +46,7 @@ from exporters.xero.errors import (
 from exporters.xero.facts import BookFacts, Statement, read_book, read_numbered, read_statements
 from exporters.xero.lock import publisher_lock
 from exporters.xero.records import ADOPT, ALLOCATE, APPROVE, ATTACH, CONTACT, CREATE, History
-from exporters.xero.report import Action, PlanLine, PublishReport
+from exporters.xero.report import UNRESOLVED, Action, PlanLine, PublishReport
 from exporters.xero.wire import Json, encode, items, money
 
 BATCH = 50
@@ -162,6 +163,7 @@ class _Run:
         self._client, self._ledger, self._facts = client, ledger, facts
         self._statements, self._report = statements, report
         self._items: list[_Item] = []
+        self._unsure: set[str] = set()
         self._rendered: dict[str, list[Path]] = {}
         for suffix in ("pdf", "xlsx") if folder.is_dir() else ():
             for file in sorted(folder.glob(f"*.{suffix}")):
@@ -308,9 +310,11 @@ class _Run:
         remote = item.remote or {}
         contact = remote.get("Contact")
         contact_id = str(contact.get("ContactID")) if isinstance(contact, dict) else ""
-        tried = item.sent is not None
+        tried = item.sent is not None and _may_be_ours(item.sent, remote)
         faults: list[str] = []
-        if item.sent is None:
+        if not tried:
+            # What an attempt of ours would have sent says nothing of somebody else's document.
+            item.sent = None
             try:
                 item.sent = mapping.document(
                     item.statement, self._facts, contact_id=contact_id, theme_id=theme_id
@@ -475,7 +479,7 @@ class _Run:
             except RefusedError as error:
                 self._refuse_contacts({p: list(error.messages) for p in left}, intents, missing)
                 return
-            except UnavailableError as error:
+            except NotDoneError as error:
                 self._not_sent(list(intents.values()), error)
                 raise
             refused: dict[str, list[str]] = {}
@@ -555,7 +559,7 @@ class _Run:
             except RefusedError as error:
                 self._refused_whole(left, intents, error)
                 return
-            except UnavailableError as error:
+            except NotDoneError as error:
                 self._not_sent([intents[item.number] for item in left], error)
                 raise
             self._read_created(left, intents, answer.content)
@@ -686,7 +690,7 @@ class _Run:
             for intent in intents:
                 tx.outcome(intent, "unknown", answer=error.raw or None, message=str(error))
 
-    def _not_sent(self, intents: list[str], error: UnavailableError) -> None:
+    def _not_sent(self, intents: list[str], error: NotDoneError) -> None:
         with self._ledger.transaction() as tx:
             for intent in intents:
                 tx.outcome(intent, "failed", message=str(error))
@@ -734,7 +738,7 @@ class _Run:
                     for item in left:
                         self._approve([item])
                 return
-            except UnavailableError as error:
+            except NotDoneError as error:
                 self._not_sent([intents[item.number] for item in left], error)
                 raise
             self._read_approved(left, intents, answer.content)
@@ -830,6 +834,35 @@ class _Run:
                 self._attach(item, file)
         if item.kind == "credit_note" and not item.history.allocated:
             self._allocate(item)
+        self._settle_open(item)
+
+    def _settle_open(self, item: _Item) -> None:
+        """Close the attempts whose outcome nobody wrote down, now that the document was looked at
+        and is as it should be: only a creation can have been made by another attempt."""
+        if item.line.action in UNRESOLVED or item.line.statement_number in self._unsure:
+            return
+        with self._ledger.snapshot() as reader:
+            pending = reader.open_intents(CONTACT, subject=item.statement.payer_id)
+            pending += [
+                intent
+                for intent in reader.open_intents(subject=item.number)
+                if intent.kind.startswith("xero.")
+            ]
+        if not pending:
+            return
+        with self._ledger.transaction() as tx:
+            for intent in pending:
+                if intent.kind == CREATE:
+                    tx.outcome(intent.intent_id, "failed", message="made by another attempt")
+                    continue
+                tx.outcome(
+                    intent.intent_id,
+                    "ok",
+                    external_id=_sent(item)["Contact"]["ContactID"]
+                    if intent.kind == CONTACT
+                    else item.xero_id,
+                    message="looked up: it is so in Xero",
+                )
 
     def _files(self, item: _Item) -> list[Path]:
         """The statement's PDF and XLSX, if they were rendered."""
@@ -869,12 +902,13 @@ class _Run:
                 self._ledger.outcome(intent, "failed", message=str(error))
                 item.turn("quarantined", f"Xero refused to attach {file.name}: {error}")
                 return
-            except UnavailableError as error:
+            except NotDoneError as error:
                 self._not_sent([intent], error)
                 raise
             self._ledger.outcome(intent, "ok", answer=answer.text)
             item.line.done.append(f"attached {file.name}")
             return
+        self._unsure.add(item.number)
         self._report.notes.append(
             f"{item.number}: it is not known whether {file.name} was attached; the next run looks"
         )
@@ -919,7 +953,7 @@ class _Run:
                 self._ledger.outcome(intent, "failed", message=str(error))
                 item.turn("quarantined", f"Xero refused to allocate it: {error}")
                 return
-            except UnavailableError as error:
+            except NotDoneError as error:
                 self._not_sent([intent], error)
                 raise
             again = self._client.by_id(item.kind, str(item.xero_id))
@@ -928,6 +962,7 @@ class _Run:
                 f"allocated {item.statement.currency} {amount} to {number_of(invoice)}"
             )
             return
+        self._unsure.add(item.number)
         self._report.notes.append(f"{item.number}: allocation unknown; the next run looks again")
 
     def _record_allocated(

@@ -77,6 +77,8 @@ def test_exactly_once_whatever_fails(bench: Any, make_line: Any, seed: int) -> N
     assert [a["Amount"] for a in credit["Allocations"]] == [Decimal("2.53")], drawn
     for number in (*numbers, note):
         assert bench.document(number)["publish_state"] == "published"
+    with bench.ledger.snapshot() as reader:
+        assert reader.open_intents() == []
     bench.writes()
     assert {x.action for x in bench.publish().lines} == {"already there"}
     assert bench.writes() == []

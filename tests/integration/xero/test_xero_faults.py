@@ -49,11 +49,19 @@ def assert_once(bench: Any, *numbers: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("kind", ["hang", "truncate", "status", "html"])
+@pytest.mark.parametrize(
+    ("kind", "when"),
+    [
+        ("hang", "before"),
+        ("hang", "after"),
+        ("truncate", "after"),
+        ("status", "before"),
+        ("status", "after"),
+        ("html", "before"),
+        ("html", "after"),
+    ],
+)
 def test_write_without_good_answer(bench: Any, method: str, when: str, kind: str) -> None:
-    if kind == "truncate" and when == "before":
-        pytest.skip("an answer is cut only after the request was served")
     numbers = [bench.issue(), bench.issue(payer="payer2")]
     status = 503 if kind == "html" else 500
     bench.admin.fault(
@@ -155,6 +163,8 @@ def test_forbidden_stops_at_once(bench: Any, method: str) -> None:
     assert "403" in str(report.failure)
     refused = [r for r in bench.admin.requests() if r["status"] == 403]
     assert len(refused) == 1
+    with bench.ledger.snapshot() as reader:
+        assert reader.open_intents() == []
     bench.admin.call("clear-faults")
     assert bench.publish().exit_code == 0
     assert_once(bench, number)
@@ -208,6 +218,8 @@ def test_day_limit_ends_cleanly_and_goes_on_the_next_day(bench: Any) -> None:
     assert abs((until - bench.clock()).total_seconds() - 7200) < 10
     assert f"deferred until {until:%Y-%m-%d %H:%M} UTC" in report.describe()
     assert bench.admin.requests()[-1]["status"] == 429
+    with bench.ledger.snapshot() as reader:
+        assert reader.open_intents() == []
     bench.admin.call("clear-faults")
     bench.admin.advance(7200)
     report = bench.publish()

@@ -110,6 +110,14 @@ def test_number_held_by_a_foreign_invoice(bench: Any) -> None:
     assert bench.document(number)["xero_id"] is None
 
 
+def test_number_taken_by_a_person_after_an_attempt_that_was_never_made(bench: Any) -> None:
+    number = bench.issue()
+    bench.admin.fault("status", method="PUT", path="^/Invoices$", status=403)
+    assert bench.publish().exit_code == 3
+    bench.admin.create(bill(bench, number, Status="AUTHORISED"))
+    unresolved(bench, number, "conflict", "another contact than payer payer1")
+
+
 def test_voided_foreign_invoice_holds_the_number(bench: Any) -> None:
     number = bench.issue()
     bench.admin.create(bill(bench, number, Status="AUTHORISED"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -48,6 +49,22 @@ def test_everything_else_is_plain_json(value: object) -> None:
 )
 def test_day(value: object, expected: date | None) -> None:
     assert day(value) == expected
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles", "UTC"])
+def test_the_day_does_not_depend_on_the_hosts_timezone(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        # 2026-10-31 and 2026-11-01 at midnight UTC, around a month's end.
+        assert day("/Date(1793404800000+0000)/") == date(2026, 10, 31)
+        assert day("/Date(1793491200000+0000)/") == date(2026, 11, 1)
+        assert encode({"Date": date(2026, 10, 31)}) == '{"Date":"2026-10-31"}'
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_instant() -> None:
