@@ -36,7 +36,7 @@ def serve(
 
 
 def write_endpoints(state_dir: Path, content: Mapping[str, object]) -> None:
-    """Puts the endpoints file in place at once, readable for its owner only."""
+    """Puts the endpoints file in place at once, readable for its owner only, and says so."""
     path = state_dir / ENDPOINTS_FILE
     temporary = path.with_suffix(".part")
     temporary.unlink(missing_ok=True)
@@ -44,6 +44,8 @@ def write_endpoints(state_dir: Path, content: Mapping[str, object]) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump({"pid": os.getpid(), **content}, file, indent=2)
     temporary.replace(path)
+    sys.stdout.write(f"ready; addresses and secrets are in {path}\n")
+    sys.stdout.flush()
 
 
 class _Server(uvicorn.Server):

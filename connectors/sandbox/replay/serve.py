@@ -25,7 +25,7 @@ from connectors.sandbox.replay.recorded import (
 )
 from connectors.sandbox.replay.sensors import CSV_NAME
 from connectors.sandbox.replay.sources import METRIC
-from connectors.sandbox.serving import serve, write_endpoints
+from connectors.sandbox.serving import ENDPOINTS_FILE, serve, write_endpoints
 
 
 class Replay:
@@ -87,7 +87,12 @@ def run(*, realdata_dir: Path, state_dir: Path, is_stopped_by_stdin: bool) -> No
         addresses = {f"{env_prefix(PROMETHEUS_SITE)}_URL": urls[PROMETHEUS_SITE]}
         write_endpoints(state_dir, {"env": {**env, **addresses}})
 
-    serve({PROMETHEUS_SITE: site.app}, on_ready=on_ready, is_stopped_by_stdin=is_stopped_by_stdin)
+    try:
+        serve(
+            {PROMETHEUS_SITE: site.app}, on_ready=on_ready, is_stopped_by_stdin=is_stopped_by_stdin
+        )
+    finally:
+        (state_dir / ENDPOINTS_FILE).unlink(missing_ok=True)
 
 
 def lay_out(recorded: Recorded, state_dir: Path) -> dict[str, str]:

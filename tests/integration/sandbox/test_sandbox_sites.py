@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import stat
 import subprocess
 import sys
@@ -241,3 +242,19 @@ def test_nothing_outlives_a_kill(small_book: Path, tmp_path: Path, victim: str) 
         _, alive = psutil.wait_procs(family, timeout=20)
         parent.kill()
     assert alive == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_serves_until_a_signal(
+    small_book: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [sys.executable, "-m", "connectors.sandbox", "--book", str(small_book)]
+    command += ["--state", str(tmp_path), "--from", "2026-10-01", "--to", "2026-10-03"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().endswith(f"{tmp_path / 'endpoints.json'}\n")
+        content = json.loads((tmp_path / "endpoints.json").read_text(encoding="utf-8"))
+        assert httpx.get(f"{content['env']['M2C_FI_HEL1_URL']}/-/ready").status_code == 200
+        process.send_signal(number)
+    assert process.returncode == 0
+    assert not (tmp_path / "endpoints.json").exists()
