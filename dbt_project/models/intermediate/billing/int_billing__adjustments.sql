@@ -23,8 +23,8 @@ with rated_lines as (
         tax_amount,
         estimated_quantity,
         line_key
-    from {{ ref('int_billing__rated_lines') }}
-    where charge_code != 'credit'
+    from {{ ref('int_billing__charge_lines') }}
+    where amount is not null
 
 ),
 
@@ -416,7 +416,7 @@ differences as (
 
 ),
 
--- Where payer, currency or tax code changed, the old is taken back under the plain key and the new charged under one that ends in the payer.
+-- Where payer, currency or tax code changed, the old is taken back under the plain key, the new charged under one that ends in the payer.
 numbered as (
 
     select
@@ -473,7 +473,8 @@ select
     numbered.region,
     numbered.band,
     {{ month_in_words('numbered.period') }} || ' ' || numbered.charge_code
-    || coalesce(' at ' || coalesce(sites.name, numbered.site_id) || ' (' || numbered.site_id || ')', '') || coalesce(', ' || numbered.band, '') || ': '
+    || coalesce(' at ' || coalesce(sites.name, numbered.site_id) || ' (' || numbered.site_id || ')', '')
+    || coalesce(', ' || numbered.band, '') || ': '
     || case
         when numbered.new_quantity != numbered.old_quantity and numbered.unit != 'flat'
             then
@@ -484,8 +485,8 @@ select
                 {{ money_in_words('numbered.new_amount', 'numbered.currency', 'coalesce(payers.minor_units, 2)') }} || ' instead of '
                 || {{ money_in_words('numbered.old_amount', 'numbered.currency', 'coalesce(payers.minor_units, 2)') }}
         else
-            'tax of ' || {{ money_in_words('numbered.new_tax_amount', 'numbered.currency', 'coalesce(payers.minor_units, 2)') }} || ' instead of '
-            || {{ money_in_words('numbered.old_tax_amount', 'numbered.currency', 'coalesce(payers.minor_units, 2)') }}
+            'tax of ' || {{ money_in_words('numbered.new_tax_amount', 'numbered.currency', 'coalesce(payers.minor_units, 2)') }}
+            || ' instead of ' || {{ money_in_words('numbered.old_tax_amount', 'numbered.currency', 'coalesce(payers.minor_units, 2)') }}
     end as description,
     cast(numbered.new_quantity - numbered.old_quantity as decimal(18, 6)) as quantity,
     numbered.unit,

@@ -53,6 +53,15 @@ charge_lines as (
 
 ),
 
+adjustments as (
+
+    select
+        statement_id,
+        amount
+    from {{ ref('int_billing__adjustments') }}
+
+),
+
 issued_statements as (
 
     select
@@ -94,13 +103,27 @@ last_issued as (
 
 ),
 
+statement_amounts as (
+
+    select
+        statement_id,
+        amount
+    from charge_lines
+    union all
+    select
+        statement_id,
+        amount
+    from adjustments
+
+),
+
 statement_totals as (
 
     select
-        charge_lines.statement_id,
-        sum(charge_lines.amount) as net
-    from charge_lines
-    group by charge_lines.statement_id
+        statement_id,
+        sum(amount) as net
+    from statement_amounts
+    group by statement_id
 
 ),
 

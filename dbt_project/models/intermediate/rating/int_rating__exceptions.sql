@@ -125,8 +125,8 @@ lines as (
 
 ),
 
--- A statement that went out cannot be held back any more: what lacks something then holds back the payer's statement of the open period, on which
--- the adjustment will stand.
+-- A statement that went out cannot be held back any more: what lacks something then holds back the payer's statement of the open period,
+-- on which the adjustment will stand.
 waiting_lines as (
 
     select
