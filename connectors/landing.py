@@ -32,8 +32,8 @@ from typing import Any, Final
 
 import duckdb
 import polars as pl
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from connectors.base import (
     Batch,

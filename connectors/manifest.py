@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from connectors.files import write_atomically
 from connectors.tables import TABLES, Table

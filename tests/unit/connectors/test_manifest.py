@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 import polars as pl
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from connectors import manifest as manifest_module
