@@ -38,12 +38,16 @@ def is_alive(pid: int, mark: str) -> bool:
     return start_mark(pid) == mark
 
 
-def die_with_parent(*, poll_seconds: float = 0.5) -> None:
-    """End this process at once when its parent ends, also when the parent is killed with
-    SIGKILL."""
+def die_with_parent(
+    *, death_signal: signal.Signals = signal.SIGKILL, poll_seconds: float = 0.5
+) -> None:
+    """End this process at once when its parent ends, also when the parent is killed with SIGKILL.
+
+    On Linux the kernel sends `death_signal`, also to what this process turns into by `exec`.
+    """
     parent = os.getppid()
     if platform.system() == "Linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, death_signal)
         if os.getppid() != parent:
             os._exit(137)
         return

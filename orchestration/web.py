@@ -28,7 +28,9 @@ def serve(data_dir: DataDir, *, port: int) -> int:
         }
         if Sandboxes.belong_to(data_dir):
             env |= stack.enter_context(Sandboxes(data_dir)).env
-        command = [str(Path(sys.executable).parent / "dagster"), "dev"]
+        # Ends with this process however that ends; a UI left behind would keep the port.
+        command = [sys.executable, "-m", "orchestration.tethered"]
+        command += [str(Path(sys.executable).parent / "dagster"), "dev"]
         command += ["-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
         sys.stderr.write(f"  Dagster opens on http://127.0.0.1:{port} (stop it with Ctrl-C)\n")
         try:
