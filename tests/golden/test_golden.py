@@ -31,7 +31,8 @@ PERIODS = {
     "06-messy": "2026-05",
 }
 AS_A_NEW_USER = ("01-basic", "04-moves")
-HAS_BLOCKED = ("05-money",)
+# An event without price in the one, more than 5 % missing or estimated machine-hours in the other.
+NEEDS_A_PERSON = ("05-money", "06-messy")
 
 
 def bill(data_dir: Path, scenario: str) -> Path:
@@ -42,7 +43,7 @@ def bill(data_dir: Path, scenario: str) -> Path:
         code = m2c(data_dir, "close", period)
     else:
         code = m2c(data_dir, "close", period, "--dry-run")
-    assert code == (1 if scenario in HAS_BLOCKED else 0)
+    assert code == (1 if scenario in NEEDS_A_PERSON else 0)
     return data_dir / "published" / "marts.duckdb"
 
 

@@ -152,8 +152,8 @@ local_slots as (
 day_types as (
 
     select
-        day_type,
-        weekday_no
+        days.day_type,
+        days.weekday_no
     from (
         values ('mon', 0), ('tue', 1), ('wed', 2), ('thu', 3), ('fri', 4), ('sat', 5), ('sun', 6), ('holiday', 7)
     ) as days (day_type, weekday_no)
