@@ -59,6 +59,8 @@ class _Builder:
         self._words = texts(self._language)
         in_english = self._language == "en" and not (head["language"] or "").startswith("en")
         self._formats: Formats = formats_for(None if in_english else head["language"])
+        contracts = {line["contract_id"] for line in facts.lines}
+        self._has_several_contracts = len(contracts) > 1
         self._minor_units: int = 2 if head["minor_units"] is None else head["minor_units"]
 
     def document(self) -> dict[str, Any]:
@@ -198,6 +200,8 @@ class _Builder:
     def _line(self, line: Row) -> dict[str, Any]:
         formats = self._formats
         notes = []
+        if self._has_several_contracts:
+            notes.append(f"{self._words['contract']} {one_line(line['contract_id'])}")
         estimated = line["estimated_quantity"]
         if estimated:
             notes.append(
