@@ -124,6 +124,8 @@ def replay(app: App, realdata: Path) -> int:
         codes = [int(any("problem" in result for result in landed.values()))]
         for period in derived.periods:
             codes += _bill(app, period, sandboxes)
+        cli.refresh_marts(app)
+        for period in derived.periods:
             _show_exceptions(app, period)
             _show_invoices(app, period)
     terminal.heading("Where to look next")
