@@ -14,11 +14,6 @@
     cast(round({{ x }}, {{ n }}) as decimal(38, {{ n }}))
 {%- endmacro %}
 
-{#- An amount in its currency's minor unit (0 to 2 decimals, a column or a number): DECIMAL(18, 2). -#}
-{% macro round_money(x, minor_units) -%}
-    cast(case {{ minor_units }} when 0 then round({{ x }}, 0) when 1 then round({{ x }}, 1) else round({{ x }}, 2) end as decimal(18, 2))
-{%- endmacro %}
-
 {#- A decimal of the given scale as a whole number of its last decimals: HUGEINT. -#}
 {% macro scaled_integer(x, scale) -%}
     {%- if scale == 0 -%}

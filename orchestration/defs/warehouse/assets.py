@@ -176,7 +176,7 @@ _NOT_ADDING_UP = """
     )
     select statements.statement_id, statements.net, sums.net, statements.tax, sums.tax
     from statements left join sums using (statement_id)
-    where statements.net is distinct from sums.net or statements.tax is distinct from sums.tax
+    where statements.net != coalesce(sums.net, 0) or statements.tax != coalesce(sums.tax, 0)
 """
 
 
