@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporters.marts import open_marts
-from orchestration import queries
+from orchestration import queries, steps
 from orchestration.sandboxes import Sandboxes, Span, point_at
 from orchestration.settings import DataDir
+from orchestration.steps import App
 
 if TYPE_CHECKING:
     from connectors.sandbox.replay import DerivedBook
     from connectors.sandbox.replay.sensors import Refused
-    from orchestration.cli import App
     from orchestration.runs import Report
 
 _APPROVER = "demo@local"
@@ -63,8 +63,6 @@ OCTOBER = Calendar(
 
 def run(app: App) -> int:
     """Four sites, a month, statements, invoices, payments, reminders; the exit code."""
-    from orchestration import cli
-
     calendar = OCTOBER
     terminal = app.terminal
     is_first_time = not app.data_dir.landing.exists()
@@ -83,14 +81,14 @@ def run(app: App) -> int:
         terminal.note(", ".join(f"{site} over {sandboxes.sites.kinds[site]}" for site in sites))
         if is_first_time:
             _at(calendar.first_landing)
-            cli.land_sites(app, sites, first=calendar.first_day, last=calendar.last_day)
+            steps.land_sites(app, sites, first=calendar.first_day, last=calendar.last_day)
             sandboxes.sites.advance(calendar.close)
             first_day = calendar.nights_before_close
         else:
             first_day = calendar.first_day
         _at(calendar.close)
-        landed = cli.land_sites(app, sites, first=first_day, last=calendar.last_day)
-        cli.show_landed(app, landed)
+        landed = steps.land_sites(app, sites, first=first_day, last=calendar.last_day)
+        steps.show_landed(app, landed)
         code = _month(app, calendar, sandboxes)
     _where_next(app, calendar)
     return code
@@ -102,7 +100,6 @@ def replay(app: App, realdata: Path) -> int:
     Everything goes to a data dir of its own below the one given.
     """
     from connectors.sandbox.replay import Replay, derive_book
-    from orchestration import cli
 
     data_dir = DataDir(app.data_dir.root / "replay")
     app = replace(app, data_dir=data_dir)
@@ -119,12 +116,12 @@ def replay(app: App, realdata: Path) -> int:
         point_at({**served.env, **sandboxes.env})
         landed: dict[str, Report] = {}
         for site, (first, last) in derived.days.items():
-            landed |= cli.land_sites(app, [site], first=first, last=last)
-        cli.show_landed(app, landed)
+            landed |= steps.land_sites(app, [site], first=first, last=last)
+        steps.show_landed(app, landed)
         codes = [int(any("problem" in result for result in landed.values()))]
         for period in derived.periods:
             codes += _bill(app, period, sandboxes)
-        cli.refresh_marts(app)
+        steps.refresh_marts(app)
         for period in derived.periods:
             _show_exceptions(app, period)
             _show_invoices(app, period)
@@ -174,15 +171,13 @@ def _show_exceptions(app: App, period: str) -> None:
 
 def _month(app: App, calendar: Calendar, sandboxes: Sandboxes) -> int:
     """Close to reminders of one period, as people and schedules would do it."""
-    from orchestration import cli
-
     terminal = app.terminal
     codes = _bill(app, calendar.period, sandboxes)
     _pay_some(app, calendar, sandboxes)
     _at(calendar.reminders)
-    received = cli.read_payments(app, refresh=False)
+    received = steps.read_payments(app, refresh=False)
     terminal.lines(received["words"])
-    reminded = cli.send_reminders(app, apply=True)
+    reminded = steps.send_reminders(app, apply=True)
     terminal.lines(reminded["words"])
     _show_invoices(app, calendar.period)
     return max(*codes, int(received["exit_code"]), int(reminded["exit_code"]))
@@ -194,30 +189,26 @@ def _bill(app: App, period: str, sandboxes: Sandboxes) -> list[int]:
     The marts are brought up to date once, after issue, for no step between reads from them what
     the steps before wrote.
     """
-    from orchestration import cli
-
     terminal = app.terminal
-    close, refused = cli.close_period(app, period, refresh=False)
+    close, refused = steps.close_period(app, period, refresh=False)
     terminal.lines(close["words"])
     _approve_waiting(app, period, close)
-    issued = cli.issue_period(app, period)
+    issued = steps.issue_period(app, period)
     _show_statements(app, period)
     sandboxes.shape_organisation()
-    published = cli.publish_period(app, period, apply=True, refresh=False)
+    published = steps.publish_period(app, period, apply=True, refresh=False)
     terminal.lines(published["words"])
     return [int(bool(refused)), issued["exit_code"], published["exit_code"]]
 
 
 def _approve_waiting(app: App, period: str, close: Report) -> None:
     """Play finance: approve what the rules left for a person, blocked statements apart."""
-    from orchestration import cli
-
     for statement in close["statements"]:
         if statement["state"] != "needs_approval":
             continue
         statement_id = statement["statement_id"]
         app.terminal.note(f"finance looks at {statement_id} of {period} and approves it")
-        cli.record_approval(
+        steps.record_approval(
             app, statement_id, by=_APPROVER, reason="Checked in the demo's review sheet"
         )
 

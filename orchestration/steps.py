@@ -1,0 +1,154 @@
+"""The steps of a month as a terminal runs them: each a job, then marts brought up to date.
+
+`m2c` and the demo are made of these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+from connectors.errors import ConnectorError
+from exporters.close import ApprovalReport, approve
+from orchestration.locks import hold
+from orchestration.resources import open_ledger
+from orchestration.runs import Report, Runner
+from orchestration.settings import DataDir, parse_day
+from orchestration.terminal import Terminal
+
+
+@dataclass(frozen=True)
+class App:
+    """What every command works with."""
+
+    data_dir: DataDir
+    terminal: Terminal
+    command: str
+
+    @cached_property
+    def runner(self) -> Runner:
+        return Runner(self.data_dir, command=self.command)
+
+    def answer(self, report: Report) -> int:
+        """Print a job's report and tell the exit code it means."""
+        if self.terminal.as_json:
+            self.terminal.json(report)
+        else:
+            self.terminal.lines(report["words"])
+        return int(report["exit_code"])
+
+
+def show_landed(app: App, results: dict[str, Report]) -> None:
+    """A line per site and table that it offers."""
+    columns = ["fetched", "landed", "unchanged", "rejected"]
+    app.terminal.table(
+        ["site", "what", *columns, "problem"],
+        [
+            [site, table["table"], *(table[f"rows_{column}"] for column in columns), None]
+            for site, result in results.items()
+            for table in result.get("results", [])
+        ]
+        + [
+            [site, None, *(None for _ in columns), result["problem"]]
+            for site, result in results.items()
+            if "problem" in result
+        ],
+    )
+
+
+def land_sites(app: App, sites: list[str], *, first: date, last: date) -> dict[str, Report]:
+    """One run a site; a site that cannot be read gets a `problem` in words."""
+    from orchestration.defs.jobs import landing_range_tags
+    from orchestration.instance import extend_partitions_to
+
+    extend_partitions_to(app.data_dir, first)
+    app.runner.add_sites(sites)
+    results: dict[str, Report] = {}
+    for site in sites:
+        try:
+            with app.terminal.step(f"landing {site}, {first} to {last}"):
+                outcome = app.runner.run(
+                    "land",
+                    tags=landing_range_tags(site_id=site, first=str(first), last=str(last)),
+                )
+        except ConnectorError as error:
+            results[site] = {"problem": str(error)}
+            app.terminal.note(str(error))
+        else:
+            results[site] = outcome.reports["landing/readings"]
+    return results
+
+
+def close_period(
+    app: App, period: str, *, dry_run: bool = False, refresh: bool = True
+) -> tuple[Report, list[dict[str, str]]]:
+    """Run the close; its report and the batches refused on the way."""
+    _extend_partitions(app, period)
+    with app.terminal.step(f"closing {period}" + (" (dry run)" if dry_run else "")):
+        outcome = app.runner.run(
+            "close", partition=period, config={"close_decisions": {"dry_run": dry_run}}
+        )
+    if refresh and not dry_run:
+        refresh_marts(app)
+    return outcome.reports["close_decisions"], outcome.reports["landed_batches"]["refused"]
+
+
+def refresh_marts(app: App) -> None:
+    with app.terminal.step("bringing the marts up to date"):
+        app.runner.run("refresh")
+
+
+def _extend_partitions(app: App, period: str) -> None:
+    from orchestration.instance import extend_partitions_to
+
+    extend_partitions_to(app.data_dir, parse_day(f"{period}-01"))
+
+
+def record_approval(app: App, statement: str, *, by: str, reason: str) -> ApprovalReport:
+    with (
+        hold(app.data_dir.locks, "warehouse", purpose="approving", on_wait=app.terminal.note),
+        open_ledger(app.data_dir, acting_as=by) as ledger,
+    ):
+        return approve(app.data_dir.marts, ledger, statement, by=by, reason=reason)
+
+
+def issue_period(app: App, period: str, *, dry_run: bool = False) -> Report:
+    """Issue, bring the marts up to date, and render PDF, HTML and XLSX."""
+    _extend_partitions(app, period)
+    with app.terminal.step(f"issuing {period}" + (" (dry run)" if dry_run else "")):
+        outcome = app.runner.run(
+            "issue", partition=period, config={"issued_statements": {"dry_run": dry_run}}
+        )
+    if not dry_run:
+        refresh_marts(app)
+        with app.terminal.step("rendering statements"):
+            app.runner.run("reports", partition=period)
+    return outcome.reports["issued_statements"]
+
+
+def publish_period(app: App, period: str, *, apply: bool, refresh: bool = True) -> Report:
+    _extend_partitions(app, period)
+    with app.terminal.step(f"publishing {period} to Xero" + ("" if apply else " (plan only)")):
+        outcome = app.runner.run(
+            "publish", partition=period, config={"xero_invoices": {"apply": apply}}
+        )
+    if apply and refresh:
+        refresh_marts(app)
+    return outcome.reports["xero_invoices"]
+
+
+def read_payments(app: App, *, refresh: bool = True) -> Report:
+    with app.terminal.step("reading payments from Xero"):
+        outcome = app.runner.run("payments")
+    if refresh:
+        refresh_marts(app)
+    return outcome.reports["payments_received"]
+
+
+def send_reminders(app: App, *, apply: bool) -> Report:
+    with app.terminal.step("reminding" + ("" if apply else " (plan only)")):
+        outcome = app.runner.run("remind", config={"reminders": {"apply": apply}})
+    if apply:
+        refresh_marts(app)
+    return outcome.reports["reminders"]
