@@ -23,8 +23,8 @@ from exporters.ledger.actions import ActionError, ActionReport
 from exporters.ledger.story import story as tell_story
 from exporters.marts import MartsError, open_marts
 from orchestration import queries
+from orchestration.ledger import open_ledger
 from orchestration.locks import LockBusyError, hold
-from orchestration.resources import open_ledger
 from orchestration.runs import log_path
 from orchestration.settings import (
     DataDir,
@@ -428,6 +428,8 @@ def dispute_resolve(app: App, statement: str, by: str, reason: str) -> int:
 @click.argument("statement")
 def story(app: App, statement: str) -> int:
     """Everything that happened to a statement, in order."""
+    if not app.data_dir.has_ledger():
+        raise SettingsError(f"{app.data_dir.root} has no ledger yet: nothing was closed there")
     with open_ledger(app.data_dir, acting_as="story") as ledger:
         told = tell_story(ledger, statement)
     if app.terminal.as_json:
@@ -566,6 +568,14 @@ def main() -> None:
 
 
 def _tell_failure(terminal: Terminal, error: Exception) -> int:
+    from exporters.xero import errors as xero  # a second to load, and only publishing needs it
+
+    if isinstance(error, xero.XeroConfigError):
+        terminal.error(str(error))
+        return WRONG_USE
+    if isinstance(error, (xero.XeroAuthError, xero.AccessDeniedError, xero.PublisherBusyError)):
+        terminal.error(str(error))
+        return NEEDS_PERSON
     log = log_path(DataDir.from_env())
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file:

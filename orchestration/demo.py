@@ -63,6 +63,8 @@ OCTOBER = Calendar(
 
 def run(app: App) -> int:
     """Four sites, a month, statements, invoices, payments, reminders; the exit code."""
+    from orchestration.instance import begin_partitions_at
+
     calendar = OCTOBER
     terminal = app.terminal
     is_first_time = not app.data_dir.landing.exists()
@@ -71,6 +73,7 @@ def run(app: App) -> int:
         end=calendar.last_day + timedelta(days=1),
         as_of=calendar.first_landing if is_first_time else calendar.close,
     )
+    begin_partitions_at(app.data_dir, calendar.first_day)
     terminal.heading(f"Meter to cash, {calendar.period}: four sites on this machine")
     with _rehearsal(), Sandboxes(app.data_dir, span=span) as sandboxes:
         point_at(sandboxes.env)

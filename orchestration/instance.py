@@ -104,9 +104,19 @@ def first_day(data_dir: DataDir) -> date:
         return DEFAULT_FIRST_DAY
 
 
+def begin_partitions_at(data_dir: DataDir, day: date) -> None:
+    """Let a data dir's partitions begin at `day`, unless they begin somewhere already."""
+    path = _first_day_file(data_dir)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(day.isoformat())
+
+
 def extend_partitions_to(data_dir: DataDir, day: date) -> None:
-    """Let partitions begin at `day`'s month if they begin later now. Takes effect where
-    definitions are loaded afterwards."""
+    """Let partitions begin at `day`'s month if they begin later now.
+
+    Takes effect where definitions are loaded afterwards.
+    """
     if day < first_day(data_dir):
         path = _first_day_file(data_dir)
         path.parent.mkdir(parents=True, exist_ok=True)

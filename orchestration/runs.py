@@ -6,18 +6,27 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.settings import DataDir
+from orchestration.locks import hold
+from orchestration.settings import DataDir, SettingsError
 
 if TYPE_CHECKING:
     import dagster as dg
 
 Report = dict[str, Any]
+
+# Jobs of one lock run one after the other, also when they are started at the same moment: what a
+# close asks of a build must be what it then decides on. Whoever waits does so outside of Dagster,
+# whose pools would keep it waiting for a run that was killed.
+_LOCK_OF_JOB = {
+    **dict.fromkeys(("build", "close", "issue", "refresh", "remind"), "runs"),
+    **dict.fromkeys(("publish", "payments"), "xero-runs"),
+}
 
 
 @dataclass(frozen=True)
@@ -46,9 +55,16 @@ class Runner:
     """Runs jobs against the Dagster instance of one data dir. Loading Dagster takes seconds, so it
     happens on first use."""
 
-    def __init__(self, data_dir: DataDir, *, command: str) -> None:
+    def __init__(
+        self,
+        data_dir: DataDir,
+        *,
+        command: str,
+        on_wait: Callable[[str], None] | None = None,
+    ) -> None:
         self._data_dir = data_dir
         self._command = command
+        self._on_wait = on_wait
         # Definitions are of one data dir, and dbt is told by the environment.
         os.environ["M2C_DATA_DIR"] = str(data_dir.root)
         os.environ.setdefault("M2C_LOG_LEVEL", "CRITICAL")
@@ -80,13 +96,19 @@ class Runner:
     ) -> RunOutcome:
         """Execute a job. What its assets raise is raised here as it was.
 
-        `config` maps an asset's name to its configuration.
+        `config` maps an asset's name to its configuration. Raises SettingsError when the data dir
+        has no book.
         """
-        from orchestration.instance import FROM_TERMINAL_TAG, process_tags
+        if not self._data_dir.book.is_dir():
+            raise SettingsError(
+                f"{self._data_dir.root} is no data dir: it has no folder book (see --data-dir)"
+            )
+        from orchestration.instance import FROM_TERMINAL_TAG, end_dead_runs, process_tags
 
         job = self._definitions.resolve_job_def(job_name)
         ops = {name: {"config": dict(values)} for name, values in (config or {}).items()}
-        with self._output_to_log():
+        with self._alone(job_name), self._output_to_log():
+            end_dead_runs(self.instance)  # whoever held the lock may have been killed
             result = job.execute_in_process(
                 instance=self.instance,
                 partition_key=partition,
@@ -115,6 +137,15 @@ class Runner:
                 if not evaluation.passed
             ),
         )
+
+    @contextlib.contextmanager
+    def _alone(self, job_name: str) -> Iterator[None]:
+        name = _LOCK_OF_JOB.get(job_name)
+        if name is None:
+            yield
+            return
+        with hold(self._data_dir.locks, name, purpose=self._command, on_wait=self._on_wait):
+            yield
 
     @contextlib.contextmanager
     def _output_to_log(self) -> Iterator[None]:

@@ -11,8 +11,8 @@ from functools import cached_property
 
 from connectors.errors import ConnectorError
 from exporters.close import ApprovalReport, approve
+from orchestration.ledger import open_ledger
 from orchestration.locks import hold
-from orchestration.resources import open_ledger
 from orchestration.runs import Report, Runner
 from orchestration.settings import DataDir, parse_day
 from orchestration.terminal import Terminal
@@ -28,7 +28,7 @@ class App:
 
     @cached_property
     def runner(self) -> Runner:
-        return Runner(self.data_dir, command=self.command)
+        return Runner(self.data_dir, command=self.command, on_wait=self.terminal.note)
 
     def answer(self, report: Report) -> int:
         """Print a job's report and tell the exit code it means."""

@@ -155,6 +155,7 @@ def published_marts(data_dir: DataDirResource) -> dg.MaterializeResult:
                 "path": dg.MetadataValue.path(str(layout.marts)),
                 "rows": dg.MetadataValue.md(_row_counts(marts)),
                 "amounts": dg.MetadataValue.md(_amounts(marts)),
+                "kwh": dg.MetadataValue.md(_energy(marts)),
             },
             check_results=[
                 _check(marts, "nothing_is_left_over", _LEFT_OVER),
@@ -207,4 +208,19 @@ def _amounts(marts: Marts) -> str:
     ]
     return "\n".join(
         ["| period | currency | statements | net | total |", "|---|---|---|---|---|", *lines]
+    )
+
+
+def _energy(marts: Marts) -> str:
+    rows = marts.rows(
+        "select site_id, sum(accepted) as accepted, sum(assigned) as assigned,"
+        " sum(estimated) as estimated from usage_reconciliation where metric = 'energy'"
+        " group by site_id order by site_id"
+    )
+    lines = [
+        f"| {r['site_id']} | {r['accepted']:,} | {r['assigned']:,} | {r['estimated']:,} |"
+        for r in rows
+    ]
+    return "\n".join(
+        ["| site | accepted kWh | assigned | estimated |", "|---|---|---|---|", *lines]
     )
