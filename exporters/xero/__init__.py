@@ -4,10 +4,14 @@
 `XeroConfig`. `sandbox` is a local Xero for demo and tests.
 """
 
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
 from exporters.xero.client import XeroClient
-from exporters.xero.config import XeroConfig
+from exporters.xero.config import XeroConfig, is_configured
 from exporters.xero.errors import XeroConfigError, XeroError
-from exporters.xero.payments import document_states, poll_payments
+from exporters.xero.payments import document_states, organisations, poll_payments
 from exporters.xero.publisher import publish
 from exporters.xero.report import DocumentState, PaymentsReport, PlanLine, PublishReport
 
@@ -21,12 +25,28 @@ __all__ = [
     "XeroConfigError",
     "XeroError",
     "document_states",
+    "is_configured",
     "poll_payments",
     "publish",
     "reminders_enabled",
+    "reminders_switched_on",
 ]
 
 
 def reminders_enabled(client: XeroClient) -> bool:
     """Whether the organisation sends Xero's own invoice reminders."""
     return any(bool(setting.get("Enabled")) for setting in client.settings("InvoiceReminders"))
+
+
+def reminders_switched_on(
+    config: XeroConfig, *, marts_path: Path, clock: Callable[[], datetime]
+) -> bool:
+    """Whether any organisation of ours sends Xero's own reminders; payers must not be chased twice.
+
+    Raises XeroError if that cannot be learnt.
+    """
+    for tenant in organisations(config, marts_path):
+        with XeroClient(config.for_tenant(tenant), clock=clock) as client:
+            if reminders_enabled(client):
+                return True
+    return False

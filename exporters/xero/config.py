@@ -21,6 +21,14 @@ SCOPES = (
 Grant = Literal["client_credentials", "authorization_code"]
 
 
+_REQUIRED = ("M2C_XERO_CLIENT_ID", "M2C_XERO_CLIENT_SECRET")
+
+
+def is_configured(environment: Mapping[str, str]) -> bool:
+    """Whether the environment says as whom to talk to Xero."""
+    return all(environment.get(name) for name in _REQUIRED)
+
+
 @dataclass(frozen=True)
 class XeroConfig:
     """One connection to Xero.
@@ -41,11 +49,7 @@ class XeroConfig:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], *, data_dir: Path) -> XeroConfig:
         """From the M2C_XERO_… variables. Raises XeroConfigError naming what is missing."""
-        missing = [
-            name
-            for name in ("M2C_XERO_CLIENT_ID", "M2C_XERO_CLIENT_SECRET")
-            if not environment.get(name)
-        ]
+        missing = [name for name in _REQUIRED if not environment.get(name)]
         if missing:
             raise XeroConfigError(
                 f"{' and '.join(missing)} must be set: the id and secret of the Xero app"

@@ -40,6 +40,21 @@ class _Known:
     history: records.History
 
 
+def organisations(config: XeroConfig, marts_path: Path | None) -> list[str]:
+    """The tenant ids to talk to: that of the environment and those of the book's sellers.
+
+    Raises XeroConfigError if there is none.
+    """
+    tenants = {config.tenant_id} if config.tenant_id else set()
+    if marts_path is not None:
+        tenants |= set(read_book(marts_path).tenants.values())
+    if not tenants:
+        raise XeroConfigError(
+            "no Xero organisation: set M2C_XERO_TENANT_ID, or xero_tenant_id in seller.yml"
+        )
+    return sorted(tenants)
+
+
 def poll_payments(
     ledger: Ledger,
     *,
@@ -55,15 +70,8 @@ def poll_payments(
     Failures of Xero are in the report, with an exit code.
     """
     report = PaymentsReport()
-    tenants = {config.tenant_id} if config.tenant_id else set()
-    if marts_path is not None:
-        tenants |= set(read_book(marts_path).tenants.values())
     try:
-        if not tenants:
-            raise XeroConfigError(
-                "no Xero organisation: set M2C_XERO_TENANT_ID, or xero_tenant_id in seller.yml"
-            )
-        for tenant in sorted(tenants):
+        for tenant in organisations(config, marts_path):
             with XeroClient(
                 config.for_tenant(tenant), clock=clock, sleep=sleep, http=http
             ) as client:

@@ -5,7 +5,7 @@ import os
 import dagster as dg
 
 from exporters.collections import remind
-from exporters.xero import XeroClient, XeroConfig, reminders_enabled
+from exporters.xero import XeroConfig, is_configured, reminders_switched_on
 from orchestration.dbt import OWNERS
 from orchestration.defs.warehouse.assets import POOL
 from orchestration.rehearsal import refuse_outside_loopback
@@ -31,9 +31,12 @@ def reminders(config: RemindConfig, data_dir: DataDirResource) -> dg.Materialize
     layout = data_dir.layout()
     if config.apply:
         refuse_outside_loopback(os.environ)
-    xero = XeroConfig.from_environment(os.environ, data_dir=layout.root)
-    with XeroClient(xero, clock=data_dir.clock()) as client:
-        xero_reminds = reminders_enabled(client)
+    # A plan may be looked at without a connection to Xero; nothing is sent without asking it.
+    xero_reminds = (config.apply or is_configured(os.environ)) and reminders_switched_on(
+        XeroConfig.from_environment(os.environ, data_dir=layout.root),
+        marts_path=layout.marts,
+        clock=data_dir.clock(),
+    )
     with data_dir.open_ledger(acting_as="remind") as ledger:
         report = remind(
             layout.marts,
