@@ -22,7 +22,6 @@ from exporters.ledger import LedgerError, actions
 from exporters.ledger.actions import ActionError, ActionReport
 from exporters.ledger.story import story as tell_story
 from exporters.marts import MartsError, open_marts
-from exporters.xero import XeroConfigError
 from orchestration import queries
 from orchestration.ledger import open_ledger
 from orchestration.locks import LockBusyError, hold
@@ -557,7 +556,7 @@ def main() -> None:
     except (BookError, LockBusyError, MartsError, RefusedError) as error:
         terminal.error(str(error))
         code = NEEDS_PERSON
-    except (ActionError, CloseError, SettingsError, XeroConfigError) as error:
+    except (ActionError, CloseError, SettingsError) as error:
         terminal.error(str(error))
         code = WRONG_USE
     except LedgerError as error:
