@@ -1,0 +1,295 @@
+"""`m2c` as people and programs meet it: exit codes, help, one JSON document, errors in words."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from orchestration.cli import cli, main
+
+GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "01-basic"
+PERIOD = "2026-10"
+CLOSE = "2026-11-04T06:15:00+00:00"
+WHY = ("--by", "Kari", "--reason", "checked")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said when it was run in this process."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Said]:
+    """`m2c` in this process, for commands that run no job: no two seconds of imports for each."""
+
+    def run(data_dir: Path, *arguments: str) -> Said:
+        for name in ("M2C_NOW", "M2C_LEDGER_URL", "DAGSTER_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("M2C_DATA_DIR", str(data_dir))  # and put back what the command sets
+        monkeypatch.setenv("M2C_LOG_LEVEL", "CRITICAL")
+        monkeypatch.setattr(sys, "argv", ["m2c", "--data-dir", str(data_dir), *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return Said(int(stop.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def _commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = [path]
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            found += _commands(command, (*path, name))
+        else:
+            found.append((*path, name))
+    return found
+
+
+@pytest.mark.parametrize("path", _commands(cli), ids=" ".join)
+def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
+    from click.testing import CliRunner
+
+    result = CliRunner().invoke(cli, [*path, "--help"])
+    assert result.exit_code == 0
+    usage, *rest = result.output.splitlines()
+    assert usage.startswith("Usage: ")
+    words = " ".join(line.strip() for line in rest).split("Options:")[0].strip()
+    assert words[0].isupper()
+    assert words.split(" Commands:")[0].rstrip().endswith((".", ")"))
+    assert path == () or "Traceback" not in result.output
+    command: Any = cli
+    for name in path:
+        command = command.commands[name]
+    if not isinstance(command, click.Group):
+        assert "--json" in result.output or path in (("ui",), ("demo",))
+    for option in command.params:
+        if isinstance(option, click.Option) and "--help" not in option.opts:
+            assert option.help, f"{path}: {option.opts} says nothing"
+
+
+def test_help_and_version_by_the_program_itself(m2c: Any, tmp_path: Path) -> None:
+    answer = m2c(tmp_path / "none", "--help")
+    assert answer.code == 0
+    assert "A month goes: land, build, close, approve, issue, publish" in answer.out
+    answer = m2c(tmp_path / "none", "--version")
+    assert answer.code == 0
+    assert answer.out.startswith("m2c 0.")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- a month, each command with --json ------------------------------------------------------------
+
+
+def test_close_says_who_waits(month: Any) -> None:
+    answer = month.answers["close"]
+    assert answer.code == 1, answer.err
+    report = answer.json()
+    assert report["exit_code"] == 1
+    waiting = [s["statement_id"] for s in report["statements"] if s["state"] == "needs_approval"]
+    assert waiting == [f"ABAY/{PERIOD}/all"]
+
+
+def test_approve_and_issue_are_done(month: Any) -> None:
+    for name in ("approve", "issue"):
+        assert month.answers[name].code == 0, month.answers[name].err
+        assert isinstance(month.answers[name].json(), dict)
+    assert {state for (state,) in month.place.published("select state from statements")} == {
+        "issued"
+    }
+
+
+def test_a_month_by_hand_is_what_the_demo_bills(month: Any, demo: Any) -> None:
+    assert month.place.statements() == demo.place.statements()
+    assert month.place.lines() == demo.place.lines()
+
+
+def test_publish_shows_its_plan_and_then_acts(invoiced: Any, month: Any) -> None:
+    plan, done = (invoiced.answers[name] for name in ("plan", "publish"))
+    assert (plan.code, done.code) == (0, 0), plan.err + done.err
+    assert plan.json()["period"] == done.json()["period"] == PERIOD
+    assert month.place.published("select count(xero_id) from invoices") == [(0,)]
+    [(statements, invoices)] = invoiced.place.published(
+        "select (select count(*) from statements), (select count(xero_id) from invoices)"
+    )
+    assert statements == invoices > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["status"], 0),
+        (["statements"], 0),
+        (["statements", "--period", PERIOD], 0),
+        (["statements", "--period", "2019-01"], 0),
+        (["statements", f"ABAY/{PERIOD}/all"], 0),
+        (["statements", "ABAY-0001"], 0),
+        (["exceptions"], None),
+        (["exceptions", "--all", "--period", PERIOD], None),
+        (["story", f"ABAY/{PERIOD}/all"], 0),
+        (["book", "check"], 0),
+        (["book", "show"], 0),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_readers_print_one_document_or_words(
+    here: Any, invoiced: Any, arguments: list[str], code: int | None
+) -> None:
+    answer = here(invoiced.place.data_dir, *arguments, "--json")
+    assert answer.code in ((0, 1) if code is None else (code,)), answer.err
+    assert answer.err == ""
+    json.loads(answer.out)
+    words = here(invoiced.place.data_dir, *arguments)
+    assert words.code == answer.code
+    assert words.out != answer.out
+
+
+def test_status_shows_where_things_stand(here: Any, invoiced: Any) -> None:
+    answer = here(invoiced.place.data_dir, "status")
+    assert answer.code == 0
+    for word in ("NO-OSL1", "Periods", PERIOD, "Exceptions"):
+        assert word in answer.out
+
+
+@pytest.fixture(scope="module")
+def later(invoiced: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The month in Xero, five weeks later, to act on."""
+    return invoiced.place.copy_to(tmp_path_factory.mktemp("later") / "data")
+
+
+def test_payments_reminders_and_what_people_note(later: Any) -> None:
+    now = {"M2C_NOW": "2026-12-09T09:00:00+00:00"}
+    with later.xero() as xero:
+        env = {**xero.environment(), **now}
+        answers = {
+            "payments": later.run("payments", "--json", **env),
+            "hold": later.run("hold", "AURORA", *WHY, "--json", **env),
+            "remind": later.run("remind", "--json", **env),
+        }
+    for name, answer in answers.items():
+        assert answer.code == 0, f"{name}: {answer.err}"
+        answer.json()
+    assert "AURORA" in answers["remind"].out
+    assert not (later / "outbox").exists() or not list((later / "outbox").glob("*.eml"))
+
+
+# --- wrong use and what a person has to see to ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["bogus"], 2, "No such command 'bogus'"),
+        (["close"], 2, "Missing argument 'PERIOD'"),
+        (["close", "2026-13"], 2, "'2026-13' is not a period"),
+        (["land", "--from", "2026-10-32", "--to", "2026-11-01"], 2, "is not a day"),
+        (["land", "--from", "2026-11-02", "--to", "2026-11-01"], 2, "lies before"),
+        (
+            ["land", "--from", "2026-11-01", "--to", "2026-11-01", "--site", "XX-1"],
+            2,
+            "no source for XX-1; sources.yml has ET-ADD1",
+        ),
+        (["statements", "NOBODY/2026-10/all"], 2, "NOBODY/2026-10/all"),
+        (["story", "NOBODY/2026-10/all"], 2, "NOBODY/2026-10/all"),
+        (["approve", "NOBODY/2026-10/all", *WHY], 2, "NOBODY/2026-10/all"),
+        (["exception", "ack", "nothing", *WHY], 2, "nothing"),
+        (["promise", "NOBODY", "2027-01-01", *WHY], 2, "NOBODY"),
+        (["hold", "NOBODY", *WHY], 2, "NOBODY"),
+        (["dispute", "open", "NOBODY-0001", *WHY], 2, "NOBODY-0001"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_use_is_said_in_words(
+    here: Any, invoiced: Any, arguments: list[str], code: int, words: str
+) -> None:
+    answer = here(invoiced.place.data_dir, *arguments)
+    assert answer.code == code, answer.err
+    assert words in answer.err
+    assert answer.out == ""
+    assert "Traceback" not in answer.err
+
+
+def test_publishing_without_an_app_names_what_is_missing(issued: Any) -> None:
+    answer = issued.run("publish", PERIOD)
+    assert answer.code == 2
+    assert "M2C_XERO_CLIENT_ID" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_a_rehearsal_does_not_reach_a_real_xero(issued: Any) -> None:
+    answer = issued.run(
+        "publish",
+        PERIOD,
+        "--apply",
+        "--json",
+        M2C_NOW=CLOSE,
+        M2C_XERO_CLIENT_ID="a",
+        M2C_XERO_CLIENT_SECRET="b",
+    )
+    assert answer.code == 2
+    assert "this is a rehearsal" in answer.err
+    assert answer.out == ""
+
+
+def test_a_xero_that_is_away_is_a_failure_in_words(issued: Any) -> None:
+    with issued.xero() as xero:
+        env = {**xero.environment(), "M2C_NOW": CLOSE}
+    answer = issued.run("publish", PERIOD, "--apply", "--json", **env)
+    assert answer.code in (1, 3)
+    assert "Traceback" not in answer.err + answer.out
+    assert set(issued.run_states()) <= {"SUCCESS", "FAILURE"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["build"], 2, "no folder book"),
+        (["close", PERIOD], 2, "no folder book"),
+        (["status"], 1, "run m2c build first"),
+        (["story", "X"], 2, "no ledger yet"),
+        (["book", "check"], 1, "there is no such folder"),
+        (["land", "--from", "2026-10-01", "--to", "2026-10-01"], 1, "there is no such folder"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistyped_data_dir_is_told_and_not_made(
+    here: Any, tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    answer = here(tmp_path / "typo", *arguments)
+    assert answer.code == code, answer.err
+    assert words in answer.err
+    assert str(tmp_path / "typo") in answer.err
+    assert not (tmp_path / "typo").exists()
+
+
+# --- a data dir filled by hand --------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"no golden scenario at {GOLDEN}")
+def test_book_and_landing_by_hand_are_enough(m2c: Any, tmp_path: Path) -> None:
+    data_dir = tmp_path / "by hand"
+    shutil.copytree(GOLDEN / "data", data_dir, copy_function=shutil.copyfile)
+    answer = m2c(data_dir, "close", "2026-05", "--dry-run", "--json")
+    assert answer.code in (0, 1), answer.err
+    assert answer.json()["statements"]
+    with closing(sqlite3.connect(data_dir / "ledger" / "ledger.sqlite")) as store:
+        assert store.execute("select count(*) from chain").fetchone() == (0,)
+    answer = m2c(data_dir, "land", "--from", "2026-05-01", "--to", "2026-05-01")
+    assert answer.code == 2
+    assert "names no site to read from" in answer.err
