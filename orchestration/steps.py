@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
+from connectors.book import load_book
 from connectors.errors import ConnectorError
 from exporters.close import ApprovalReport, approve
+from exporters.marts import open_marts
 from orchestration.ledger import open_ledger
 from orchestration.locks import hold
 from orchestration.runs import Report, Runner
@@ -114,8 +116,17 @@ def record_approval(app: App, statement: str, *, by: str, reason: str) -> Approv
 
 
 def issue_period(app: App, period: str, *, dry_run: bool = False) -> Report:
-    """Issue, bring the marts up to date, and render PDF, HTML and XLSX."""
+    """Issue, bring the marts up to date, and render PDF, HTML and XLSX.
+
+    A book that changed since the marts were built is rated first: who issues and where the payer
+    lives are facts of the book, and an approval holds only for the lines as they are.
+    """
     _extend_partitions(app, period)
+    if _book_has_changed(app.data_dir):
+        from orchestration.defs.warehouse.assets import PERIOD_TAG
+
+        with app.terminal.step("the book has changed: building"):
+            app.runner.run("build", tags={PERIOD_TAG: period})
     with app.terminal.step(f"issuing {period}" + (" (dry run)" if dry_run else "")):
         outcome = app.runner.run(
             "issue", partition=period, config={"issued_statements": {"dry_run": dry_run}}
@@ -125,6 +136,12 @@ def issue_period(app: App, period: str, *, dry_run: bool = False) -> Report:
         with app.terminal.step("rendering statements"):
             app.runner.run("reports", partition=period)
     return outcome.reports["issued_statements"]
+
+
+def _book_has_changed(data_dir: DataDir) -> bool:
+    with open_marts(data_dir.marts) as marts:
+        (info,) = marts.rows("select book_version from build_info")
+    return str(info["book_version"]) != load_book(data_dir.book).version
 
 
 def publish_period(app: App, period: str, *, apply: bool, refresh: bool = True) -> Report:

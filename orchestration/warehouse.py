@@ -61,10 +61,19 @@ def write_context(data_dir: DataDir, *, now: datetime, also_period: str | None) 
         "ledger_head": [heads[0].as_py() if len(heads) else None],
     }
     data_dir.context.mkdir(parents=True, exist_ok=True)
-    target = data_dir.context / "build_context.parquet"
+    target = _context_of(data_dir)
     temporary = target.with_suffix(".parquet.tmp")
     pq.write_table(pa.table(row, schema=_CONTEXT_SCHEMA), temporary)
     temporary.replace(target)
+
+
+def period_asked_for(data_dir: DataDir) -> str | None:
+    """The period that the last build was asked for besides those that have readings, if any."""
+    context = _context_of(data_dir)
+    if not context.exists():
+        return None
+    period = pq.read_table(context)["also_period"][0].as_py()
+    return None if period is None else str(period)
 
 
 def clear_next_marts(data_dir: DataDir) -> None:
@@ -84,6 +93,10 @@ def swap_marts(data_dir: DataDir) -> Path:
         raise FileNotFoundError(f"{data_dir.next_marts} was not closed by the build that wrote it")
     data_dir.next_marts.replace(data_dir.marts)
     return data_dir.marts
+
+
+def _context_of(data_dir: DataDir) -> Path:
+    return data_dir.context / "build_context.parquet"
 
 
 def _wal_of(path: Path) -> Path:

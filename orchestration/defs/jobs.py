@@ -8,7 +8,12 @@ from datetime import timedelta
 import dagster as dg
 
 from connectors.book import load_book
-from orchestration.defs.warehouse.assets import MARTS, dbt_models, ledger_extract
+from orchestration.defs.warehouse.assets import (
+    MARTS,
+    SAME_PERIODS_TAG,
+    dbt_models,
+    ledger_extract,
+)
 from orchestration.instance import FROM_TERMINAL_TAG
 from orchestration.partitions import SITES, landing_key
 from orchestration.resources import DataDirResource
@@ -50,6 +55,8 @@ refresh = dg.define_asset_job(
     | (dg.AssetSelection.assets(ledger_extract).downstream() & _models)
     | _marts,
     description="Bring the marts up to date with the ledger, without reading usage again.",
+    # A month closed before its first reading stays in the marts until it is issued.
+    tags={SAME_PERIODS_TAG: "yes"},
 )
 publish = dg.define_asset_job(
     "publish",

@@ -15,6 +15,10 @@ from orchestration.resources import DataDirResource
 
 POOL = "warehouse"
 PARTITION_TAG = "dagster/partition"
+# A run that is not of one month, but must rate this one too.
+PERIOD_TAG = "m2c/period"
+# A run that rates what the last one did.
+SAME_PERIODS_TAG = "m2c/same_periods"
 
 _translator = Translator()
 _manifest = parsed_project()
@@ -83,10 +87,15 @@ def ledger_extract(data_dir: DataDirResource) -> None:
 @dg.asset(group_name="staging", owners=OWNERS["staging"], kinds={"parquet"}, deps=[ledger_extract])
 def build_context(context: dg.AssetExecutionContext, data_dir: DataDirResource) -> None:
     """One row: the clock, the program's version, and the period a close asks for, if any."""
+    layout, tags = data_dir.layout(), context.run.tags
     inputs.write_context(
-        data_dir.layout(),
+        layout,
         now=data_dir.clock()(),
-        also_period=context.run.tags.get(PARTITION_TAG),
+        also_period=(
+            inputs.period_asked_for(layout)
+            if SAME_PERIODS_TAG in tags
+            else tags.get(PARTITION_TAG) or tags.get(PERIOD_TAG)
+        ),
     )
 
 
