@@ -292,6 +292,8 @@ def _misplaced(table: Table, entry: os.DirEntry[str]) -> Iterator[LandedFile]:
         )
     elif entry.name.lower().endswith(_FOREIGN_DATA):
         yield from _listed(table, entry, reason=f"not a Parquet file; expected {layout}")
+    elif entry.name.lower().endswith(".parquet"):
+        yield from _listed(table, entry, reason=f"its name must end in .parquet; expected {layout}")
 
 
 def _misplaced_below(table: Table, folder: Path) -> Iterator[LandedFile]:

@@ -445,6 +445,7 @@ def test_good_events_and_prices_pass(landing: Landing) -> None:
         ("readings/site_id=A/date=2026-05-01/more/b.parquet", "the file is in the wrong place"),
         ("readings/A/date=2026-05-01/b.parquet", "the file is in the wrong place"),
         ("readings/site_id=A/date=2026-05-01/b.csv", "not a Parquet file"),
+        ("readings/site_id=A/date=2026-05-01/B.PARQUET", "its name must end in .parquet"),
         ("index_prices/site_id=A/date=2026-05-01/b.parquet", "the file is in the wrong place"),
     ],
 )
