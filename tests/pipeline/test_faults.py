@@ -63,7 +63,11 @@ def test_readers_never_fail_or_wait_during_a_build(built: Any) -> None:
 def test_a_broken_book_is_refused_with_all_faults(built: Any) -> None:
     expected = built.statements()
     machines = built / "book/machines.csv"
-    machines.write_text(machines.read_text() + "m-x,NOWHERE,meter-x,2026-13-01,,,,,,\n")
+    machines.write_text(
+        machines.read_text()
+        + "m-x,NOWHERE,meter-x,2026-01-01,,,,,,\n"
+        + "m-y,NO-OSL1,meter-y,2026-13-01,,,,,,\n"
+    )
     contracts = built / "book/contracts.csv"
     contracts.write_text(contracts.read_text().replace("Europe/Oslo", "Europe/Olso", 1))
 
