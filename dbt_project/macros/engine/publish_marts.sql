@@ -13,7 +13,7 @@
         {%- if failed -%}
             {{ log('not published: ' ~ failed | length ~ ' node(s) did not pass: ' ~ failed[:5] | join(', '), info=true) }}
         {%- else -%}
-            {%- set next_file = env_var('M2C_DATA_DIR') ~ '/published/.marts.next.duckdb' -%}
+            {%- set next_file = (env_var('M2C_DATA_DIR') ~ '/published/.marts.next.duckdb') | replace("'", "''") -%}
             {%- set marts = [] -%}
             {%- for node in graph.nodes.values() -%}
                 {%- if node.resource_type == 'model' and node.config.schema == 'marts' and node.config.enabled -%}

@@ -211,15 +211,19 @@ class Workshop:
         }
         with duckdb.connect() as connection:
             connection.execute("set TimeZone = 'UTC'")
-            connection.execute(f"attach '{marts}' as marts (read_only)")
+            connection.execute(f"attach {self._quoted(marts)} as marts (read_only)")
             for name, select in given.items():
-                target = ledger / f"{name}.parquet"
-                connection.execute(f"create table {name} as from read_parquet('{target}')")
+                target = self._quoted(ledger / f"{name}.parquet")
+                connection.execute(f"create table {name} as from read_parquet({target})")
                 connection.execute(
                     f"insert into {name} select {self._listed(connection, name)} "
                     f"from ({select} where statement_id = '{statement_id}')"
                 )
-                connection.execute(f"copy {name} to '{target}' (format parquet)")
+                connection.execute(f"copy {name} to {target} (format parquet)")
+
+    @staticmethod
+    def _quoted(path: Path) -> str:
+        return "'" + str(path).replace("'", "''") + "'"
 
     @staticmethod
     def _listed(connection: duckdb.DuckDBPyConnection, table: str) -> str:
@@ -247,8 +251,10 @@ def january(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def issued(january: Path, tmp_path: Path) -> Workshop:
     """A copy of that data dir for one test."""
-    shutil.copytree(january, tmp_path, dirs_exist_ok=True)
-    return Workshop(tmp_path, batches=2)
+    # A path that SQL must quote.
+    data_dir = tmp_path / "Ann's data"
+    shutil.copytree(january, data_dir)
+    return Workshop(data_dir, batches=2)
 
 
 def test_late_readings_become_one_difference_and_never_a_second(issued: Workshop) -> None:
