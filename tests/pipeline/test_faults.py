@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +96,6 @@ def test_a_bad_batch_is_refused_and_the_rest_goes_on(built: Any) -> None:
 
 def test_two_closes_at_once_wait_for_each_other(issued: Any, month: Any) -> None:
     """Of two months: what the one asks of its build must not be undone by the other's."""
-    started = time.monotonic()
     both = {p: issued.start("close", p, "--json", M2C_NOW=CLOSE) for p in (PERIOD, "2026-09")}
     said: dict[str, tuple[str, str]] = {}
 
@@ -115,4 +113,3 @@ def test_two_closes_at_once_wait_for_each_other(issued: Any, month: Any) -> None
     assert issued.lines() == month.place.lines()
     assert issued.chain_faults() == ()
     assert set(issued.run_states()) == {"SUCCESS"}
-    assert time.monotonic() - started < 3 * month.answers["close"].seconds + 10
