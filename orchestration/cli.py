@@ -221,12 +221,14 @@ def status(app: App) -> int:
 def close(app: App, period: str, dry_run: bool) -> int:
     """Rate a month, check it, and decide per statement: approved by rule, waiting, or blocked."""
     report, refused = close_period(app, period, dry_run=dry_run)
-    code = app.answer(report)
+    code = max(int(report["exit_code"]), NEEDS_PERSON if refused else DONE)
+    app.answer({**report, "refused_batches": refused, "exit_code": code})
     if not app.terminal.as_json:
         app.terminal.lines(
             [f"review sheet: {app.data_dir.reports / period / f'review-{period}.html'}"]
         )
-    return max(code, _tell_refused(app, refused))
+    _tell_refused(app, refused)
+    return code
 
 
 @command(cli, "approve")
