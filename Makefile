@@ -34,7 +34,7 @@ ui: setup ## Open Dagster's web UI on the demo data (loopback only).
 	@$(BIN)/m2c ui
 
 test: setup ## Run all tests.
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadscope
 
 check: setup ## Lint, types, import rules, SQL style, and whether dbt can parse the project.
 	$(BIN)/ruff check .
