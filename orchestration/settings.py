@@ -91,10 +91,6 @@ class DataDir:
         return self.root / "outbox"
 
     @property
-    def secrets(self) -> Path:
-        return self.root / "secrets"
-
-    @property
     def sandbox(self) -> Path:
         return self.root / "sandbox"
 

@@ -9,7 +9,6 @@ import dagster as dg
 
 from connectors.book import load_book
 from orchestration.defs.warehouse.assets import (
-    MARTS,
     SAME_PERIODS_TAG,
     dbt_models,
     ledger_extract,
@@ -153,6 +152,3 @@ def refresh_marts_after_money(
     if FROM_TERMINAL_TAG in context.dagster_run.tags:
         return dg.SkipReason("m2c refreshes the marts itself.")
     return dg.RunRequest(run_key=context.dagster_run.run_id)
-
-
-__all__ = ["JOBS", "MARTS", "SCHEDULES", "landing_range_tags", "refresh_marts_after_money"]
