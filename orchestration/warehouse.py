@@ -7,6 +7,7 @@ leaves either the old or the new.
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -76,11 +77,16 @@ def period_asked_for(data_dir: DataDir) -> str | None:
     return None if period is None else str(period)
 
 
-def clear_next_marts(data_dir: DataDir) -> None:
-    """Remove what a killed build left of the next published file."""
+def prepare_next_marts(data_dir: DataDir) -> None:
+    """Lay out the next published file as a copy of the present one, for a build to bring up to date.
+
+    What a killed build left of it goes first.
+    """
     for path in (data_dir.next_marts, _wal_of(data_dir.next_marts)):
         path.unlink(missing_ok=True)
     data_dir.next_marts.parent.mkdir(parents=True, exist_ok=True)
+    if data_dir.marts.exists():
+        shutil.copyfile(data_dir.marts, data_dir.next_marts)
 
 
 def swap_marts(data_dir: DataDir) -> Path:

@@ -55,3 +55,11 @@
 {% macro prorate(q, part_us, whole_us) -%}
     {{ unscaled_decimal(divide_nearest('(' ~ scaled_integer(q, 9) ~ ' * (' ~ part_us ~ '))', 'cast(' ~ whole_us ~ ' as hugeint)'), 9) }}
 {%- endmacro %}
+
+{#-
+  A thousandth of x, rounded once to 9 decimals: DECIMAL(21, 9). For |x| < 10^9 with at most 9 decimals. The cast to 6 decimals rounds (half away
+  from zero) on 64 bits, and the factor only moves the point, where a quotient of 128 bits would cost ten times as much.
+-#}
+{% macro thousandth(x) -%}
+    (cast(cast({{ x }} as decimal(18, 9)) as decimal(18, 6)) * cast('0.001' as decimal(3, 3)))
+{%- endmacro %}

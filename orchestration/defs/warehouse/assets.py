@@ -111,7 +111,7 @@ def dbt_models(
     """Builds and tests the models, then puts the marts in place of the published ones."""
     layout = data_dir.layout()
     with hold(layout.locks, "warehouse", purpose="building the warehouse"):
-        inputs.clear_next_marts(layout)
+        inputs.prepare_next_marts(layout)
         invocation = dbt.cli(
             # Unit tests check the models, not the data: they belong to the project's own tests.
             [

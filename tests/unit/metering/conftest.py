@@ -1,18 +1,19 @@
 """The metering models of the dbt project, run on rows that a test makes up, without dbt.
 
 A model is a Jinja template of SQL over other models and sources. Here the templates are rendered
-with the project's own macros, every ``ref`` and ``source`` being a table of an in-memory DuckDB, so
-that a test of a rule takes milliseconds. What dbt itself does (contracts, tests, publishing) is
-tested elsewhere.
+with the project's own macros, every ``ref`` and ``source`` being a table of an in-memory DuckDB, and
+the project's own loop over days fills them, so that a test of a rule takes a fraction of a second.
+What dbt itself does (contracts, tests, publishing) is tested elsewhere.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -21,11 +22,14 @@ import pytest
 
 PROJECT = Path(__file__).parents[3] / "dbt_project"
 FOLDERS = ("intermediate/metering", "intermediate/billing", "marts/billing")
+DAYS = "int_metering__days"
 
 SOURCES = {
-    "stg_landing__readings": "site_id varchar, source varchar, meter_id varchar, metric varchar,"
+    "landed": "site_id varchar, source varchar, meter_id varchar, metric varchar,"
     " kind varchar, unit varchar, interval_start timestamptz, interval_end timestamptz,"
     " value decimal(24,9), quality varchar, batch_id varchar, ingested_at timestamptz",
+    "manifest__readings": "partition_key varchar, date date, path varchar, rows bigint,"
+    " sha256 varchar, refused boolean",
     "book__sites": "site_id varchar, timezone varchar, default_rated_kw decimal(24,9),"
     " estimation varchar",
     "book__placements": "machine_id varchar, site_id varchar, meter_id varchar,"
@@ -56,15 +60,15 @@ SOURCES = {
 }
 
 WANTED = (
+    DAYS,
     "int_billing__periods",
     "int_billing__segments",
-    "int_metering__pieces",
-    "int_metering__fates",
     "int_metering__exceptions",
     "usage_reconciliation",
-    "usage_daily",
     "billing_exceptions",
 )
+# What is remembered of how it came about, and what a rebuild from nothing cannot know.
+MEMORIES = ("int_metering__touched_dates", "int_metering__runs_done", "usage_revisions")
 
 
 def months_of(timezone: str, years: Iterable[int]) -> list[tuple[str, str, datetime, datetime]]:
@@ -120,64 +124,175 @@ def spans_of(timezone: str, years: Sequence[int]) -> list[tuple[str, datetime, d
     ]
 
 
-def _rendered_models() -> list[tuple[str, str]]:
-    """Render every model that the wanted ones need, each after those that it reads."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.do"])
-    macros = "".join(
-        path.read_text(encoding="utf-8")
-        for name in ("exact/exact", "time/time", "engine/landing_files", "words/words",
-                     "words/instants")
-        for path in [PROJECT / "macros" / f"{name}.sql"]
-    )  # fmt: skip
-    paths = {
-        path.stem: path
-        for folder in FOLDERS
-        for path in (PROJECT / "models" / folder).glob("*.sql")
-    }
-    done: dict[str, str] = {}
+@dataclass(frozen=True)
+class Model:
+    """A rendered model: its SQL, what it is made into, and what the loop is told about it."""
 
-    def render(name: str) -> None:
-        if name in done or name in SOURCES or name == "units":
-            return
-        needed: list[str] = []
+    name: str
+    sql: str
+    materialized: str
+    meta: Mapping[str, Any]
 
-        def ref(other: str) -> str:
-            needed.append(other)
-            return other
 
-        sql = environment.from_string(macros + paths[name].read_text(encoding="utf-8")).render(
-            ref=ref, source=lambda source, table: f"{source}__{table}", config=lambda **_: ""
+class Project:
+    """The project's templates, rendered on one warehouse."""
+
+    def __init__(self, query: Any) -> None:
+        self._environment = jinja2.Environment(
+            undefined=jinja2.StrictUndefined,
+            extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
         )
-        for other in needed:
-            render(other)
-        done[name] = re.sub(r"\n\s*\n+", "\n", sql)
+        self._environment.globals.update(
+            source=lambda source, table: f"{source}__{table}",
+            env_var=lambda _, default="": default,
+            run_query=query,
+            run_started_at="2026-06-01 00:00:00+00:00",
+            exceptions=_Complaints,
+            target={"database": "warehouse"},
+        )
+        names = ("exact/exact", "time/time", "engine/landing_files", "engine/day_by_day",
+                 "engine/compute_days", "words/words", "words/instants")  # fmt: skip
+        texts = [(PROJECT / "macros" / f"{name}.sql").read_text(encoding="utf-8") for name in names]
+        # A materialization is dbt's own block.
+        texts = [re.sub(r"(?s){% materialization.*?{% endmaterialization %}", "", t) for t in texts]
+        # The staging view of these tests follows the days in hand by itself.
+        texts.append("{% macro take_readings_in_hand(days) %}{% endmacro %}")
+        self._macros = "".join(texts)
+        self.macros: Any = self._environment.from_string(self._macros).module
 
-    for name in WANTED:
-        render(name)
-    return list(done.items())
+    def models(self) -> list[Model]:
+        """Render every model that the wanted ones need, each after those that it reads."""
+        paths = {
+            path.stem: path
+            for folder in FOLDERS
+            for path in (PROJECT / "models" / folder).glob("*.sql")
+        }
+        done: dict[str, Model] = {}
+
+        def render(name: str) -> None:
+            if name in done or name in SOURCES or name in ("units", "stg_landing__readings"):
+                return
+            needed: list[str] = []
+            config: dict[str, Any] = {}
+
+            def ref(other: str) -> str:
+                needed.append(other)
+                return other
+
+            def configure(**options: Any) -> str:
+                config.update(options)
+                return ""
+
+            sql = self._environment.from_string(
+                self._macros + paths[name].read_text(encoding="utf-8")
+            ).render(ref=ref, config=configure, this=name)
+            for other in needed:
+                render(other)
+            told = not name.startswith("int_metering__")
+            done[name] = Model(
+                name,
+                re.sub(r"\n\s*\n+", "\n", sql),
+                config.get("materialized", "table" if told else "view"),
+                config.get("meta", {}),
+            )
+
+        for name in WANTED:
+            render(name)
+        return list(done.values())
+
+
+class _Complaints:
+    @staticmethod
+    def raise_compiler_error(text: str) -> NoReturn:
+        raise AssertionError(text)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    rows: Sequence[tuple[Any, ...]]
 
 
 class Metering:
     """A warehouse with the sources of metering and its models."""
 
-    def __init__(self, models: list[tuple[str, str]]) -> None:
-        self._models = models
-        self._warehouse = duckdb.connect(config={"threads": 2})
+    def __init__(self) -> None:
+        self._warehouse = duckdb.connect(config={"threads": 1})
         self._warehouse.execute("set TimeZone = 'UTC'")
         for name, columns in SOURCES.items():
             self._warehouse.execute(f"create table {name} ({columns})")
         units = PROJECT / "seeds" / "units.csv"
         self._warehouse.execute(f"create table units as from read_csv('{units}')")
         self._zones: set[str] = set()
+        self._project = Project(self._query)
+        self._models = self._project.models()
+        self._plan = [
+            {
+                "name": model.name,
+                "relation": model.name,
+                "now": f"{model.name}__now",
+                "kept": model.materialized == "kept",
+                "meta": model.meta,
+            }
+            for model in self._models
+            if model.materialized in ("in_hand", "kept")
+        ]
+        self._made = False
+
+    def _query(self, sql: str) -> _Answer:
+        answer = self._warehouse.execute(sql)
+        return _Answer(answer.fetchall() if answer.description else [])
 
     def run(
         self, tables: Mapping[str, Sequence[Mapping[str, Any]]], *, years: Sequence[int] = (2026,)
     ) -> None:
-        """Replace the rows of all sources by those given and compute every model.
+        """Forget everything, take these rows as the sources and compute every model."""
+        if self._made:
+            for model in self._models:
+                if model.materialized == "kept":
+                    self._warehouse.execute(f"delete from {model.name}")
+            self._warehouse.execute(f"drop table if exists {DAYS}")
+        self.arrive(tables, years=years)
+
+    def arrive(
+        self, tables: Mapping[str, Sequence[Mapping[str, Any]]], *, years: Sequence[int] = (2026,)
+    ) -> None:
+        """Replace the rows of all sources by those given and compute what they change.
 
         Columns that a row does not name are null. The months and offsets of the timezones that
         sites and contracts name come by themselves.
         """
+        self._take(tables, years)
+        if not self._made:
+            self._make()
+        for model in self._models:
+            if model.materialized == "in_hand":
+                self._warehouse.execute(f"delete from {model.name}")
+        wanted = next(model.sql for model in self._models if model.name == DAYS)
+        self._project.macros.compute_days(DAYS, wanted, self._plan, "these rules")
+        for model in self._models:
+            if model.materialized == "table":
+                self._warehouse.execute(f"create or replace table {model.name} as {model.sql}")
+
+    def _make(self) -> None:
+        self._warehouse.execute("create table int_metering__days_in_hand(site_id varchar, usage_date date)")
+        self._warehouse.execute(
+            "create view stg_landing__readings as select landed.* from landed"
+            " semi join int_metering__days_in_hand as days on landed.site_id = days.site_id"
+            " and cast(landed.interval_start at time zone 'UTC' as date) = days.usage_date"
+        )
+        for model in self._models:
+            if model.materialized == "view":
+                self._warehouse.execute(f"create view {model.name} as {model.sql}")
+            elif model.materialized in ("in_hand", "kept"):
+                self._warehouse.execute(f"create view {model.name}__now as {model.sql}")
+                self._warehouse.execute(
+                    f"create table if not exists {model.name} as from {model.name}__now limit 0"
+                )
+        self._made = True
+
+    def _take(
+        self, tables: Mapping[str, Sequence[Mapping[str, Any]]], years: Sequence[int]
+    ) -> None:
         zones = {row["timezone"] for row in tables.get("book__sites", ())}
         zones |= {row["billing_timezone"] for row in tables.get("book__contract_terms", ())}
         for zone in sorted(zones - self._zones):
@@ -193,20 +308,53 @@ class Metering:
             unknown = {column for row in rows for column in row} - set(columns)
             assert not unknown, f"{name} has no column {unknown}"
             self._insert(name, [tuple(row.get(column) for column in columns) for row in rows])
-        for name, sql in self._models:
-            self._warehouse.execute(f"create or replace table {name} as {sql}")
+        self._warehouse.execute(
+            """
+            insert into manifest__readings
+            select site_id, date, 'a file', count(*), md5(string_agg(said, '|' order by said)), false
+            from (
+                select site_id, cast(interval_start at time zone 'UTC' as date) as date,
+                    cast(landed as varchar) as said
+                from landed
+            )
+            group by site_id, date
+            """
+        )
 
     def _insert(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:
-            marks = ", ".join("?" * len(rows[0]))
-            self._warehouse.executemany(f"insert into {table} values ({marks})", rows)
+            columns = len(rows[0])
+            marks = "(" + ", ".join("?" * columns) + ")"
+            for first in range(0, len(rows), 500):
+                some = rows[first : first + 500]
+                self._warehouse.execute(
+                    f"insert into {table} values {', '.join([marks] * len(some))}",
+                    [value for row in some for value in row],
+                )
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
         return self._warehouse.execute(query).fetchall()
 
+    def everything(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All rows of what is kept and of what is told, but for memories of how it came about."""
+        found = {}
+        for model in self._models:
+            if model.materialized in ("kept", "table") and model.name not in MEMORIES:
+                found[model.name] = self.rows(f"select * from {model.name} order by all")
+        found[DAYS] = self.rows(
+            f"select site_id, usage_date, rows_digest, rows_listed, state from {DAYS} order by all"
+        )
+        return found
+
 
 @pytest.fixture(scope="session")
 def metering() -> Metering:
     """Models on one warehouse, whose rows each ``run`` replaces."""
-    return Metering(_rendered_models())
+    return Metering()
+
+
+@pytest.fixture(scope="session")
+def rebuilt() -> Metering:
+    """A second warehouse, to compare with."""
+    return Metering()

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_metering__days') }}
 with occupancy as (
 
     select
@@ -28,7 +29,9 @@ pieces as (
         site_id,
         {{ us('piece_end') }} - {{ us('piece_start') }} as piece_us
     from {{ ref('int_metering__pieces') }}
-    where is_estimated and metric = 'energy'
+    where
+        is_estimated
+        and metric = 'energy'
 
 ),
 

@@ -2,6 +2,7 @@
 with versions as (
 
     select
+        reading_no,
         site_id,
         meter_id,
         metric,
@@ -13,7 +14,6 @@ with versions as (
         parts,
         denominator,
         canonical_value,
-        quality,
         batch_id,
         ingested_at,
         fate,
@@ -40,6 +40,7 @@ reading_edits as (
 )
 
 select
+    versions.reading_no,
     versions.site_id,
     versions.meter_id,
     versions.metric,
@@ -51,7 +52,6 @@ select
     versions.parts,
     versions.denominator,
     versions.canonical_value,
-    versions.quality,
     versions.batch_id,
     versions.ingested_at,
     case

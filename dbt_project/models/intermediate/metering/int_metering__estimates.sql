@@ -1,11 +1,12 @@
+{{ config(materialized='in_hand', meta={'phase': 'spans'}) }}
+
 with interpolated as (
 
     select
         site_id,
         meter_id,
-        machine_id,
-        interval_start,
-        interval_end,
+        gap_start,
+        gap_end,
         quantity
     from {{ ref('int_metering__interpolated') }}
 
@@ -16,8 +17,10 @@ like_day as (
     select
         site_id,
         meter_id,
-        machine_id,
         billing_timezone,
+        is_open,
+        gap_start,
+        gap_end,
         interval_start,
         interval_end,
         quantity
@@ -29,22 +32,26 @@ select
     site_id,
     meter_id,
     'energy' as metric,
-    machine_id,
+    'interpolate' as method,
+    false as is_open,
     cast(null as varchar) as billing_timezone,
-    interval_start,
-    interval_end,
-    quantity,
-    'interpolate' as method
+    gap_start,
+    gap_end,
+    gap_start as interval_start,
+    gap_end as interval_end,
+    quantity
 from interpolated
 union all
 select
     site_id,
     meter_id,
     'energy' as metric,
-    machine_id,
+    'like_day' as method,
+    is_open,
     billing_timezone,
+    gap_start,
+    gap_end,
     interval_start,
     interval_end,
-    quantity,
-    'like_day' as method
+    quantity
 from like_day

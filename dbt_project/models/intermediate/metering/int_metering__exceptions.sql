@@ -1,3 +1,5 @@
+{{ config(materialized='table') }}
+
 with faults as (
 
     select
@@ -19,13 +21,14 @@ unassigned as (
 
     select
         site_id,
+        usage_date,
         meter_id,
         metric,
         machine_id,
-        interval_start,
-        interval_end,
+        intervals,
         quantity,
-        ingested_at
+        first_start,
+        first_seen
     from {{ ref('int_metering__unassigned') }}
 
 ),
@@ -81,54 +84,37 @@ canonical_units as (
 
 ),
 
--- Usage that several parts of one interval leave unassigned is one occurrence.
-unassigned_intervals as (
-
-    select
-        'unassigned_usage' as kind,
-        site_id,
-        meter_id,
-        metric,
-        machine_id,
-        cast(null as varchar) as contract_id,
-        {{ utc_month('interval_start') }} as period,
-        interval_start as span_start,
-        interval_end,
-        sum(quantity) as quantity,
-        min(ingested_at) as ingested_at
-    from unassigned
-    group by site_id, meter_id, metric, machine_id, interval_start, interval_end
-    having sum(quantity) > 0
-
-),
-
 spans as (
 
     select
         kind,
         site_id,
         meter_id,
-        metric,
         machine_id,
         contract_id,
         period,
-        span_start,
+        {{ utc_date('span_start') }} as day,
+        metric,
+        cast(1 as bigint) as occurrences,
         quantity,
-        ingested_at
+        span_start as first_start,
+        ingested_at as first_seen
     from faults
     union all
     select
-        kind,
+        'unassigned_usage' as kind,
         site_id,
         meter_id,
-        metric,
         machine_id,
-        contract_id,
-        period,
-        span_start,
+        cast(null as varchar) as contract_id,
+        strftime(usage_date, '%Y-%m') as period,
+        usage_date as day,
+        metric,
+        intervals as occurrences,
         quantity,
-        ingested_at
-    from unassigned_intervals
+        first_start,
+        first_seen
+    from unassigned
 
 ),
 
@@ -141,13 +127,13 @@ of_metrics as (
         spans.machine_id,
         spans.contract_id,
         spans.period,
-        {{ utc_date('spans.span_start') }} as day,
+        spans.day,
         spans.metric,
         canonical_units.unit,
-        count(*) as occurrences,
+        sum(spans.occurrences) as occurrences,
         sum(spans.quantity) as quantity,
-        min(spans.span_start) as first_start,
-        min(spans.ingested_at) as first_seen
+        min(spans.first_start) as first_start,
+        min(spans.first_seen) as first_seen
     from spans
     inner join canonical_units
         on spans.metric = canonical_units.metric
@@ -158,7 +144,7 @@ of_metrics as (
         spans.machine_id,
         spans.contract_id,
         spans.period,
-        {{ utc_date('spans.span_start') }},
+        spans.day,
         spans.metric,
         canonical_units.unit
 

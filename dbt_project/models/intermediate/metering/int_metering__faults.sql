@@ -1,37 +1,24 @@
+{{ config(materialized='table') }}
+
 -- What is wrong with single readings and intervals, each with the machine and the contract that its span meets first.
-with impossible_readings as (
+-- depends_on: {{ ref('int_metering__days') }}
+with day_faults as (
 
     select
-        impossible_kind as kind,
-        site_id,
-        meter_id,
-        usage_metric as metric,
-        interval_start as span_start,
-        coalesce(interval_end, interval_start) as span_end,
-        case when kind = 'interval' then canonical_value end as quantity,
-        ingested_at
-    from {{ ref('int_metering__readings') }}
-    where impossible_kind is not null
-
-),
-
-resets as (
-
-    select
-        'register_reset' as kind,
+        kind,
         site_id,
         meter_id,
         metric,
-        interval_start as span_start,
-        interval_end as span_end,
-        cast(null as decimal(38, 9)) as quantity,
+        span_start,
+        span_end,
+        quantity,
+        batch_id,
         ingested_at
-    from {{ ref('int_metering__register_intervals') }}
-    where is_reset
+    from {{ ref('int_metering__day_faults') }}
 
 ),
 
-quarantined_intervals as (
+wide_faults as (
 
     select
         verdict as kind,
@@ -41,8 +28,9 @@ quarantined_intervals as (
         interval_start as span_start,
         interval_end as span_end,
         quantity,
+        batch_id,
         ingested_at
-    from {{ ref('int_metering__validated_intervals') }}
+    from {{ ref('int_metering__wide_intervals') }}
     where verdict != 'accepted'
 
 ),
@@ -102,8 +90,9 @@ faults as (
         span_start,
         span_end,
         quantity,
+        batch_id,
         ingested_at
-    from impossible_readings
+    from day_faults
     union all
     select
         kind,
@@ -113,19 +102,9 @@ faults as (
         span_start,
         span_end,
         quantity,
+        batch_id,
         ingested_at
-    from resets
-    union all
-    select
-        kind,
-        site_id,
-        meter_id,
-        metric,
-        span_start,
-        span_end,
-        quantity,
-        ingested_at
-    from quarantined_intervals
+    from wide_faults
 
 ),
 
@@ -236,6 +215,7 @@ select
     faults.span_start,
     faults.span_end,
     faults.quantity,
+    faults.batch_id,
     faults.ingested_at,
     first_machines.machine_id,
     first_contracts.contract_id,

@@ -1,3 +1,5 @@
+{{ config(materialized='in_hand', meta={'phase': 'spans'}) }}
+
 -- Rule 5, `like_day`: the local clock hours of the gaps that interpolation leaves.
 {% set hour_us = 3600000000 %}
 with gaps as (
@@ -8,8 +10,9 @@ with gaps as (
         machine_id,
         gap_start,
         gap_end,
+        is_open,
         billing_timezone
-    from {{ ref('int_metering__gaps') }}
+    from {{ ref('int_metering__gaps_in_hand') }}
 
 ),
 
@@ -18,7 +21,7 @@ interpolated as (
     select
         site_id,
         meter_id,
-        interval_start
+        gap_start
     from {{ ref('int_metering__interpolated') }}
 
 ),
@@ -53,8 +56,10 @@ left_over as (
         gaps.machine_id,
         gaps.billing_timezone,
         sites.timezone,
+        gaps.is_open,
         gaps.gap_start,
-        least(gaps.gap_end, gaps.gap_start + interval 29 day) as gap_end
+        gaps.gap_end,
+        least(gaps.gap_end, gaps.gap_start + interval 29 day) as modelled_to
     from gaps
     inner join sites
         on gaps.site_id = sites.site_id
@@ -62,8 +67,8 @@ left_over as (
         on
             gaps.site_id = interpolated.site_id
             and gaps.meter_id = interpolated.meter_id
-            and gaps.gap_start = interpolated.interval_start
-    where interpolated.interval_start is null
+            and gaps.gap_start = interpolated.gap_start
+    where interpolated.gap_start is null
 
 ),
 
@@ -75,15 +80,18 @@ of_one_offset as (
         left_over.machine_id,
         left_over.billing_timezone,
         left_over.timezone,
+        left_over.is_open,
+        left_over.gap_start,
+        left_over.gap_end,
         {{ us('greatest(left_over.gap_start, zone_spans.from_at)') }} as from_us,
-        {{ us('least(left_over.gap_end, zone_spans.to_at)') }} as to_us,
+        {{ us('least(left_over.modelled_to, zone_spans.to_at)') }} as to_us,
         zone_spans.utc_offset_seconds * cast(1000000 as bigint) as offset_us
     from left_over
     inner join zone_spans
         on
             left_over.timezone = zone_spans.timezone
             and left_over.gap_start < zone_spans.to_at
-            and left_over.gap_end > zone_spans.from_at
+            and left_over.modelled_to > zone_spans.from_at
 
 ),
 
@@ -96,6 +104,9 @@ hours as (
         machine_id,
         billing_timezone,
         timezone,
+        is_open,
+        gap_start,
+        gap_end,
         from_us,
         to_us,
         offset_us,
@@ -110,6 +121,9 @@ select
     machine_id,
     billing_timezone,
     timezone,
+    is_open,
+    gap_start,
+    gap_end,
     local_hour,
     make_timestamptz(greatest(from_us, local_hour * {{ hour_us }} - offset_us)) as part_start,
     make_timestamptz(least(to_us, (local_hour + 1) * {{ hour_us }} - offset_us)) as part_end

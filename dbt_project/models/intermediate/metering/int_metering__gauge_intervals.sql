@@ -1,5 +1,3 @@
-{{ config(materialized='view') }}
-
 -- Rule 3: two samples of power no more than 15 minutes apart are an interval of energy at their mean.
 with pairs as (
 

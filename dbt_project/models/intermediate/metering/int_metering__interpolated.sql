@@ -1,5 +1,3 @@
-{{ config(materialized='view') }}
-
 -- Rule 5, `interpolate`: short gaps between two accepted intervals, filled at the mean of their mean powers.
 with gaps as (
 
@@ -14,7 +12,7 @@ with gaps as (
         after_quantity,
         after_us,
         {{ us('gap_end') }} - {{ us('gap_start') }} as gap_us
-    from {{ ref('int_metering__gaps') }}
+    from {{ ref('int_metering__gaps_in_hand') }}
     where
         before_us is not null
         and after_us is not null
@@ -73,8 +71,8 @@ select
     site_id,
     meter_id,
     machine_id,
-    gap_start as interval_start,
-    gap_end as interval_end,
+    gap_start,
+    gap_end,
     {{ unscaled_decimal(
         divide_nearest(
             '((before_parts * after_span + after_parts * before_span) * gap_span)',

@@ -1,6 +1,5 @@
-{{ config(materialized='view') }}
-
-with readings as (
+-- The intervals at work: of the days in hand those that lie inside one UTC day; of spans in hand those that may reach over a day's bounds.
+with used_intervals as (
 
     select
         site_id,
@@ -16,6 +15,7 @@ with readings as (
     where
         fate is null
         and kind = 'interval'
+        and interval_end <= {{ utc_day_end('interval_start') }}
 
 ),
 
@@ -54,6 +54,32 @@ gauge_intervals as (
 
 ),
 
+reaches as (
+
+    select
+        site_id,
+        reach_start,
+        reach_end
+    from {{ ref('int_metering__reaches') }}
+
+),
+
+crossing_intervals as (
+
+    select
+        site_id,
+        meter_id,
+        metric,
+        interval_start,
+        interval_end,
+        quantity,
+        is_spike_allowed,
+        batch_id,
+        ingested_at
+    from {{ ref('int_metering__crossing_intervals') }}
+
+),
+
 set_by_hand as (
 
     select
@@ -80,7 +106,7 @@ select
     batch_id,
     batch_id as end_batch_id,
     ingested_at
-from readings
+from used_intervals
 union all
 select
     site_id,
@@ -111,15 +137,39 @@ select
 from gauge_intervals
 union all
 select
-    site_id,
-    meter_id,
-    metric,
+    crossing_intervals.site_id,
+    crossing_intervals.meter_id,
+    crossing_intervals.metric,
+    'interval' as origin,
+    crossing_intervals.interval_start,
+    crossing_intervals.interval_end,
+    crossing_intervals.quantity,
+    crossing_intervals.is_spike_allowed,
+    crossing_intervals.batch_id,
+    crossing_intervals.batch_id as end_batch_id,
+    crossing_intervals.ingested_at
+from crossing_intervals
+inner join reaches
+    on
+        crossing_intervals.site_id = reaches.site_id
+        and crossing_intervals.interval_end >= reaches.reach_start
+        and crossing_intervals.interval_start <= reaches.reach_end
+union all
+select
+    set_by_hand.site_id,
+    set_by_hand.meter_id,
+    set_by_hand.metric,
     'set' as origin,
-    from_at as interval_start,
-    to_at as interval_end,
-    cast(quantity as decimal(38, 9)) as quantity,
+    set_by_hand.from_at as interval_start,
+    set_by_hand.to_at as interval_end,
+    cast(set_by_hand.quantity as decimal(38, 9)) as quantity,
     true as is_spike_allowed,
     cast(null as varchar) as batch_id,
     cast(null as varchar) as end_batch_id,
     cast(null as timestamptz) as ingested_at
 from set_by_hand
+inner join reaches
+    on
+        set_by_hand.site_id = reaches.site_id
+        and set_by_hand.to_at >= reaches.reach_start
+        and set_by_hand.from_at <= reaches.reach_end

@@ -1,5 +1,3 @@
-{{ config(materialized='view') }}
-
 -- Rule 5, `like_day`: the mean of at least two model hours, in proportion to the part of the hour that lies in the gap.
 with gap_hours as (
 
@@ -8,6 +6,9 @@ with gap_hours as (
         meter_id,
         machine_id,
         billing_timezone,
+        is_open,
+        gap_start,
+        gap_end,
         local_hour,
         part_start,
         part_end
@@ -34,6 +35,9 @@ compared as (
         gap_hours.meter_id,
         gap_hours.machine_id,
         gap_hours.billing_timezone,
+        gap_hours.is_open,
+        gap_hours.gap_start,
+        gap_hours.gap_end,
         gap_hours.part_start,
         gap_hours.part_end,
         count(*) as hours,
@@ -55,6 +59,9 @@ compared as (
         gap_hours.meter_id,
         gap_hours.machine_id,
         gap_hours.billing_timezone,
+        gap_hours.is_open,
+        gap_hours.gap_start,
+        gap_hours.gap_end,
         gap_hours.part_start,
         gap_hours.part_end
     having count(*) >= 2
@@ -66,6 +73,9 @@ select
     meter_id,
     machine_id,
     billing_timezone,
+    is_open,
+    gap_start,
+    gap_end,
     part_start as interval_start,
     part_end as interval_end,
     {{ prorate('hours_quantity', us('part_end') ~ ' - ' ~ us('part_start'), 'hours * 3600000000') }} as quantity

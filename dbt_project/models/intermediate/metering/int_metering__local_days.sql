@@ -1,4 +1,6 @@
--- The days of every timezone of the book that readings reach, between the instants at which they begin and end.
+{{ config(materialized='in_hand', meta={'phase': 'totals'}) }}
+
+-- The local days that are totalled anew, on every clock of the book, between the instants at which they begin and end.
 {% set day_us = 24 * 3600 * 1000000 %}
 with zone_spans as (
 
@@ -6,17 +8,27 @@ with zone_spans as (
         timezone,
         from_at,
         to_at,
-        utc_offset_seconds
+        utc_offset_seconds * cast(1000000 as bigint) as offset_us
     from {{ source('book', 'zone_spans') }}
+
+),
+
+touched_dates as (
+
+    select
+        min(usage_date) as first_date,
+        max(usage_date) as last_date
+    from {{ ref('int_metering__touched_dates') }}
+    where not is_settled
 
 ),
 
 bounds as (
 
     select
-        spans_from,
-        spans_to
-    from {{ ref('int_metering__range') }}
+        {{ utc_day_start('first_date - 2') }} as first_at,
+        {{ utc_day_start('last_date + 3') }} as last_at
+    from touched_dates
 
 ),
 
@@ -24,14 +36,14 @@ of_one_offset as (
 
     select
         zone_spans.timezone,
-        {{ us('greatest(zone_spans.from_at, bounds.spans_from)') }} as from_us,
-        {{ us('least(zone_spans.to_at, bounds.spans_to)') }} as to_us,
-        zone_spans.utc_offset_seconds * cast(1000000 as bigint) as offset_us
+        zone_spans.offset_us,
+        {{ us('greatest(zone_spans.from_at, bounds.first_at)') }} as from_us,
+        {{ us('least(zone_spans.to_at, bounds.last_at)') }} as to_us
     from zone_spans
     inner join bounds
         on
-            zone_spans.from_at < bounds.spans_to
-            and zone_spans.to_at > bounds.spans_from
+            zone_spans.from_at < bounds.last_at
+            and zone_spans.to_at > bounds.first_at
 
 ),
 
@@ -47,7 +59,7 @@ day_parts as (
 
 )
 
--- A day on which the clocks change lies in two spans of offset.
+-- A day on which the clocks change lies in two spans of offset. The days at the ends are cut, but nobody asks for them.
 select
     timezone,
     cast(make_timestamp(local_day * {{ day_us }}) as date) as local_date,

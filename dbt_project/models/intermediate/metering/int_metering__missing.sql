@@ -1,45 +1,30 @@
+{{ config(materialized='table') }}
+
 -- Rule 5, the end: what stays of the gaps after estimation, where somebody is responsible for it.
-with gaps as (
-
-    select
-        site_id,
-        meter_id,
-        gap_start,
-        gap_end,
-        billing_timezone
-    from {{ ref('int_metering__gaps') }}
-
-),
-
-responsibilities as (
-
-    select
-        site_id,
-        meter_id,
-        span_start,
-        span_end,
-        machine_id,
-        contract_id,
-        billing_timezone,
-        period
-    from {{ ref('int_metering__responsibilities') }}
-    where contract_id is not null
-
-),
-
-estimated_cuts as (
+-- depends_on: {{ ref('int_metering__days') }}
+with gap_parts as (
 
     select
         site_id,
         machine_id,
         contract_id,
         period,
-        piece_start,
-        piece_end
-    from {{ ref('int_metering__cuts') }}
-    where
-        is_estimated
-        and contract_id is not null
+        billing_timezone,
+        {{ us('part_end') }} - {{ us('part_start') }} as part_us
+    from {{ ref('int_metering__gap_parts') }}
+
+),
+
+pieces as (
+
+    select
+        site_id,
+        machine_id,
+        contract_id,
+        period,
+        {{ us('piece_end') }} - {{ us('piece_start') }} as piece_us
+    from {{ ref('int_metering__pieces') }}
+    where is_estimated
 
 ),
 
@@ -73,27 +58,6 @@ first_periods as (
 
 ),
 
-gap_parts as (
-
-    select
-        responsibilities.site_id,
-        responsibilities.machine_id,
-        responsibilities.contract_id,
-        responsibilities.period,
-        responsibilities.billing_timezone,
-        {{ us('least(gaps.gap_end, responsibilities.span_end)') }}
-        - {{ us('greatest(gaps.gap_start, responsibilities.span_start)') }} as part_us
-    from gaps
-    inner join responsibilities
-        on
-            gaps.site_id = responsibilities.site_id
-            and gaps.meter_id = responsibilities.meter_id
-            and gaps.gap_start < responsibilities.span_end
-            and gaps.gap_end > responsibilities.span_start
-            and (gaps.billing_timezone is null or gaps.billing_timezone = responsibilities.billing_timezone)
-
-),
-
 gap_time as (
 
     select
@@ -119,8 +83,8 @@ estimated_time as (
         machine_id,
         contract_id,
         period,
-        sum({{ us('piece_end') }} - {{ us('piece_start') }}) as estimated_us
-    from estimated_cuts
+        sum(piece_us) as estimated_us
+    from pieces
     group by site_id, machine_id, contract_id, period
 
 ),

@@ -1,3 +1,5 @@
+{{ config(materialized='in_hand', meta={'phase': 'spans'}) }}
+
 -- Rule 5, `like_day`: what was measured in the same local hour 7, 14, 21 and 28 local days before an hour of a gap.
 {% set hour_us = 3600000000 %}
 {% set day_us = 24 * 3600 * 1000000 %}
@@ -21,10 +23,23 @@ accepted as (
         interval_start,
         interval_end,
         quantity
-    from {{ ref('int_metering__validated_intervals') }}
+    from {{ ref('int_metering__wide_intervals') }}
     where
         verdict = 'accepted'
         and metric = 'energy'
+
+),
+
+usage_hours as (
+
+    select
+        site_id,
+        meter_id,
+        machine_id,
+        hour_start,
+        quantity,
+        covered_us
+    from {{ ref('int_metering__usage_hours') }}
 
 ),
 
@@ -211,6 +226,22 @@ measured as (
         to_us - from_us as covered_us,
         {{ prorate('quantity', 'to_us', 'whole_us') }} - {{ prorate('quantity', 'from_us', 'whole_us') }} as quantity
     from in_us
+    union all
+    select
+        lived.site_id,
+        lived.meter_id,
+        lived.machine_id,
+        lived.local_hour,
+        lived.hour_start,
+        usage_hours.covered_us,
+        usage_hours.quantity
+    from lived
+    inner join usage_hours
+        on
+            lived.site_id = usage_hours.site_id
+            and lived.meter_id = usage_hours.meter_id
+            and lived.machine_id = usage_hours.machine_id
+            and lived.hour_start = usage_hours.hour_start
 
 )
 

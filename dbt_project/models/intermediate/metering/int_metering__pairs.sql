@@ -1,5 +1,47 @@
 -- What rules 2 and 3 start from: each register or gauge beside the used row of its meter that comes next.
-with used as (
+with samples as (
+
+    select
+        site_id,
+        meter_id,
+        usage_metric,
+        usage_date,
+        kind,
+        interval_start,
+        parts,
+        denominator,
+        is_spike_allowed,
+        batch_id,
+        ingested_at
+    from {{ ref('int_metering__edited_readings') }}
+    where
+        fate is null
+        and kind != 'interval'
+
+),
+
+edge_pairs as (
+
+    select
+        site_id,
+        meter_id,
+        usage_metric,
+        kind,
+        interval_start,
+        interval_end,
+        parts,
+        next_parts,
+        denominator,
+        is_spike_allowed,
+        batch_id,
+        next_batch_id,
+        ingested_at
+    from {{ ref('int_metering__edge_pairs') }}
+
+),
+
+-- On one day a meter is used in one kind, so nothing of another kind lies between its samples of a day.
+in_turn as (
 
     select
         site_id,
@@ -11,51 +53,15 @@ with used as (
         denominator,
         is_spike_allowed,
         batch_id,
-        ingested_at
-    from {{ ref('int_metering__edited_readings') }}
-    where fate is null
-
-),
-
-sampled_meters as (
-
-    select distinct
-        site_id,
-        meter_id,
-        usage_metric
-    from used
-    where kind != 'interval'
-
-),
-
--- Rows of two kinds never share a start: they would be of one day, on which one kind is used.
-in_turn as (
-
-    select
-        used.site_id,
-        used.meter_id,
-        used.usage_metric,
-        used.kind,
-        used.interval_start,
-        used.parts,
-        used.denominator,
-        used.is_spike_allowed,
-        used.batch_id,
-        used.ingested_at,
-        lead(used.kind) over meter_in_time as next_kind,
-        lead(used.interval_start) over meter_in_time as next_start,
-        lead(used.parts) over meter_in_time as next_parts,
-        lead(used.batch_id) over meter_in_time as next_batch_id,
-        lead(used.ingested_at) over meter_in_time as next_ingested_at
-    from used
-    inner join sampled_meters
-        on
-            used.site_id = sampled_meters.site_id
-            and used.meter_id = sampled_meters.meter_id
-            and used.usage_metric = sampled_meters.usage_metric
+        ingested_at,
+        lead(interval_start) over meter_in_time as next_start,
+        lead(parts) over meter_in_time as next_parts,
+        lead(batch_id) over meter_in_time as next_batch_id,
+        lead(ingested_at) over meter_in_time as next_ingested_at
+    from samples
     window meter_in_time as (
-        partition by used.site_id, used.meter_id, used.usage_metric
-        order by used.interval_start
+        partition by site_id, meter_id, usage_metric, usage_date
+        order by interval_start
     )
 
 )
@@ -75,6 +81,20 @@ select
     next_batch_id,
     greatest(ingested_at, next_ingested_at) as ingested_at
 from in_turn
-where
-    kind != 'interval'
-    and kind = next_kind
+where next_start is not null
+union all
+select
+    site_id,
+    meter_id,
+    usage_metric,
+    kind,
+    interval_start,
+    interval_end,
+    parts,
+    next_parts,
+    denominator,
+    is_spike_allowed,
+    batch_id,
+    next_batch_id,
+    ingested_at
+from edge_pairs

@@ -1,6 +1,197 @@
-{{ config(materialized='view') }}
+{{ config(
+    materialized='kept',
+    meta={
+        'phase': 'spans',
+        'touches': true,
+        'replaces': "case [self].origin"
+            " when 'open' then true"
+            " when 'gap' then exists (select 1 from [hulls] as hulls where hulls.site_id = [self].site_id"
+            " and hulls.hull_start <= [self].gap_end and hulls.hull_end + interval 29 day >= [self].gap_start)"
+            " else exists (select 1 from [hulls] as hulls where hulls.site_id = [self].site_id"
+            " and hulls.hull_start <= [self].interval_end and hulls.hull_end >= [self].interval_start) end"
+    }
+) }}
 
-with cuts as (
+-- Rule 6 over the bounds of days: intervals and estimates, cut where responsibility changes; cum(t) keeps their totals exactly.
+{% set bucket_us = 30 * 24 * 3600 * 1000000 %}
+with hulls as (
+
+    select
+        site_id,
+        hull_start,
+        hull_end
+    from {{ ref('int_metering__hulls') }}
+
+),
+
+wide_intervals as (
+
+    select
+        site_id,
+        meter_id,
+        metric,
+        interval_start,
+        interval_end,
+        quantity,
+        batch_id,
+        ingested_at
+    from {{ ref('int_metering__wide_intervals') }}
+    where verdict = 'accepted'
+
+),
+
+estimates as (
+
+    select
+        site_id,
+        meter_id,
+        metric,
+        is_open,
+        billing_timezone,
+        gap_start,
+        gap_end,
+        interval_start,
+        interval_end,
+        quantity
+    from {{ ref('int_metering__estimates') }}
+
+),
+
+responsibilities as (
+
+    select
+        site_id,
+        meter_id,
+        span_start,
+        span_end,
+        machine_id,
+        contract_id,
+        term_no,
+        billing_timezone,
+        period
+    from {{ ref('int_metering__responsibilities') }}
+
+),
+
+intervals as (
+
+    select
+        wide_intervals.site_id,
+        wide_intervals.meter_id,
+        wide_intervals.metric,
+        'measured' as origin,
+        wide_intervals.interval_start,
+        wide_intervals.interval_end,
+        wide_intervals.quantity,
+        cast(null as varchar) as billing_timezone,
+        cast(null as timestamptz) as gap_start,
+        cast(null as timestamptz) as gap_end,
+        wide_intervals.batch_id,
+        wide_intervals.ingested_at
+    from wide_intervals
+    inner join hulls
+        on
+            wide_intervals.site_id = hulls.site_id
+            and wide_intervals.interval_end >= hulls.hull_start
+            and wide_intervals.interval_start <= hulls.hull_end
+    union all
+    select
+        site_id,
+        meter_id,
+        metric,
+        case when is_open then 'open' else 'gap' end as origin,
+        interval_start,
+        interval_end,
+        quantity,
+        billing_timezone,
+        gap_start,
+        gap_end,
+        cast(null as varchar) as batch_id,
+        cast(null as timestamptz) as ingested_at
+    from estimates
+
+),
+
+-- Intervals meet spans in buckets of 30 days, so that the join is an equality and nothing is compared with a meter's whole history.
+in_buckets as (
+
+    select
+        site_id,
+        meter_id,
+        metric,
+        origin,
+        interval_start,
+        interval_end,
+        quantity,
+        billing_timezone,
+        gap_start,
+        gap_end,
+        batch_id,
+        ingested_at,
+        {{ each_number(us('interval_start') ~ ' // ' ~ bucket_us, '(' ~ us('interval_end') ~ ' - 1) // ' ~ bucket_us) }} as bucket
+    from intervals
+
+),
+
+spans_in_buckets as (
+
+    select
+        site_id,
+        meter_id,
+        span_start,
+        span_end,
+        machine_id,
+        contract_id,
+        term_no,
+        billing_timezone,
+        period,
+        {{ each_number(us('span_start') ~ ' // ' ~ bucket_us, '(' ~ us('span_end') ~ ' - 1) // ' ~ bucket_us) }} as bucket
+    from responsibilities
+
+),
+
+-- A piece belongs to the bucket in which it begins.
+pieces as (
+
+    select
+        in_buckets.site_id,
+        in_buckets.meter_id,
+        in_buckets.metric,
+        spans_in_buckets.machine_id,
+        spans_in_buckets.contract_id,
+        spans_in_buckets.term_no,
+        spans_in_buckets.period,
+        spans_in_buckets.billing_timezone,
+        in_buckets.origin,
+        in_buckets.interval_start,
+        in_buckets.interval_end,
+        in_buckets.quantity as interval_quantity,
+        greatest(in_buckets.interval_start, spans_in_buckets.span_start) as piece_start,
+        least(in_buckets.interval_end, spans_in_buckets.span_end) as piece_end,
+        in_buckets.gap_start,
+        in_buckets.gap_end,
+        in_buckets.batch_id,
+        in_buckets.ingested_at
+    from in_buckets
+    inner join spans_in_buckets
+        on
+            in_buckets.site_id = spans_in_buckets.site_id
+            and in_buckets.meter_id = spans_in_buckets.meter_id
+            and in_buckets.bucket = spans_in_buckets.bucket
+            and in_buckets.interval_start < spans_in_buckets.span_end
+            and in_buckets.interval_end > spans_in_buckets.span_start
+            and {{ us('greatest(in_buckets.interval_start, spans_in_buckets.span_start)') }} // {{ bucket_us }} = in_buckets.bucket
+    -- What of an estimate falls to nobody, or to contracts whose last period it lies behind, is dropped.
+    where
+        in_buckets.origin = 'measured'
+        or (
+            spans_in_buckets.contract_id is not null
+            and (in_buckets.billing_timezone is null or in_buckets.billing_timezone = spans_in_buckets.billing_timezone)
+        )
+
+),
+
+measured as (
 
     select
         site_id,
@@ -10,15 +201,21 @@ with cuts as (
         contract_id,
         term_no,
         period,
+        billing_timezone,
+        origin,
         interval_start,
         interval_end,
         interval_quantity,
         piece_start,
         piece_end,
-        quantity,
-        is_estimated,
-        batch_id
-    from {{ ref('int_metering__cuts') }}
+        gap_start,
+        gap_end,
+        {{ us('piece_start') }} - {{ us('interval_start') }} as from_us,
+        {{ us('piece_end') }} - {{ us('interval_start') }} as to_us,
+        {{ us('interval_end') }} - {{ us('interval_start') }} as whole_us,
+        batch_id,
+        ingested_at
+    from pieces
 
 )
 
@@ -30,13 +227,24 @@ select
     contract_id,
     term_no,
     period,
+    billing_timezone,
+    origin,
+    origin != 'measured' as is_estimated,
     interval_start,
     interval_end,
     interval_quantity,
     piece_start,
     piece_end,
-    quantity,
-    is_estimated,
-    batch_id
-from cuts
-where contract_id is not null
+    cast(
+        case
+            when to_us - from_us = whole_us then interval_quantity
+            else
+                {{ prorate('interval_quantity', 'to_us', 'whole_us') }}
+                - {{ prorate('interval_quantity', 'from_us', 'whole_us') }}
+        end as decimal(38, 9)
+    ) as quantity,
+    gap_start,
+    gap_end,
+    batch_id,
+    ingested_at
+from measured

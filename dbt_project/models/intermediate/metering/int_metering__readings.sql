@@ -1,3 +1,5 @@
+{{ config(materialized='in_hand', meta={'phase': 'days'}) }}
+
 -- Rule 0a: rows that cannot be are set aside before anything else looks at them.
 with readings as (
 
@@ -10,7 +12,6 @@ with readings as (
         interval_start,
         interval_end,
         value,
-        quality,
         batch_id,
         ingested_at
     from {{ ref('stg_landing__readings') }}
@@ -29,7 +30,8 @@ units as (
 
 ),
 
-in_parts as (
+-- Only differences of counters and means of gauges need their common parts; the canonical value of an interval is rounded by itself.
+converted as (
 
     select
         readings.site_id,
@@ -39,12 +41,16 @@ in_parts as (
         readings.kind,
         readings.interval_start,
         readings.interval_end,
-        {{ utc_date('readings.interval_start') }} as usage_date,
-        readings.value,
-        {{ scaled_integer('readings.value', 9) }} * units.numerator as parts,
-        units.numerator,
+        case when readings.kind != 'interval' then {{ scaled_integer('readings.value', 9) }} * units.numerator end as parts,
         units.denominator,
-        readings.quality,
+        case
+            when units.numerator = units.denominator then cast(readings.value as decimal(38, 9))
+            when units.numerator * 1000 = units.denominator and abs(readings.value) < 1000000000
+                then cast({{ thousandth('readings.value') }} as decimal(38, 9))
+            else {{ unscaled_decimal(
+                divide_nearest('(' ~ scaled_integer('readings.value', 9) ~ ' * units.numerator)', 'units.denominator'), 9
+            ) }}
+        end as canonical_value,
         readings.batch_id,
         readings.ingested_at
     from readings
@@ -53,33 +59,10 @@ in_parts as (
             readings.metric = units.metric
             and readings.unit = units.unit
 
-),
-
-converted as (
-
-    select
-        site_id,
-        meter_id,
-        metric,
-        usage_metric,
-        kind,
-        interval_start,
-        interval_end,
-        usage_date,
-        parts,
-        denominator,
-        case
-            when numerator = denominator then cast(value as decimal(38, 9))
-            else {{ unscaled_decimal(divide_nearest('parts', 'denominator'), 9) }}
-        end as canonical_value,
-        quality,
-        batch_id,
-        ingested_at
-    from in_parts
-
 )
 
 select
+    row_number() over () as reading_no,
     site_id,
     meter_id,
     metric,
@@ -87,11 +70,10 @@ select
     kind,
     interval_start,
     interval_end,
-    usage_date,
+    {{ utc_date('interval_start') }} as usage_date,
     parts,
     denominator,
     canonical_value,
-    quality,
     batch_id,
     ingested_at,
     case

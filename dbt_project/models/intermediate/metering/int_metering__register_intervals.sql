@@ -1,5 +1,3 @@
-{{ config(materialized='view') }}
-
 -- Rule 2: two consecutive registers are an interval; a counter that fell was reset and says nothing about usage.
 with pairs as (
 

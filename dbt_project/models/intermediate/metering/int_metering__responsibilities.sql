@@ -1,5 +1,18 @@
+{{ config(materialized='in_hand', meta={'phase': 'days and spans'}) }}
+
 -- What rule 6 cuts along: for each meter, who is responsible when.
-with placements as (
+with windows as (
+
+    select
+        site_id,
+        meter_id,
+        window_start,
+        window_end
+    from {{ ref('int_metering__windows') }}
+
+),
+
+placements as (
 
     select
         site_id,
@@ -11,26 +24,18 @@ with placements as (
 
 ),
 
-assignments as (
+contract_spans as (
 
     select
+        site_id,
+        meter_id,
         machine_id,
-        contract_id,
-        valid_from_at,
-        valid_to_at
-    from {{ source('book', 'assignments') }}
-
-),
-
-contract_terms as (
-
-    select
         contract_id,
         term_no,
         billing_timezone,
-        valid_from_at,
-        valid_to_at
-    from {{ source('book', 'contract_terms') }}
+        span_start,
+        span_end
+    from {{ ref('int_metering__contract_spans') }}
 
 ),
 
@@ -45,22 +50,21 @@ zone_months as (
 
 ),
 
-reading_edits as (
+placed as (
 
     select
-        site_id,
-        meter_id
-    from {{ source('book', 'reading_edits') }}
-    where action = 'set'
-
-),
-
-bounds as (
-
-    select
-        spans_from,
-        spans_to
-    from {{ ref('int_metering__range') }}
+        windows.site_id,
+        windows.meter_id,
+        placements.machine_id,
+        greatest(placements.valid_from_at, windows.window_start) as span_start,
+        least(placements.valid_to_at, windows.window_end) as span_end
+    from windows
+    inner join placements
+        on
+            windows.site_id = placements.site_id
+            and windows.meter_id = placements.meter_id
+            and placements.valid_from_at < windows.window_end
+            and (placements.valid_to_at is null or placements.valid_to_at > windows.window_start)
 
 ),
 
@@ -72,99 +76,37 @@ months as (
         zone_months.start_at,
         zone_months.end_at
     from zone_months
-    inner join bounds
-        on
-            zone_months.end_at > bounds.spans_from
-            and zone_months.start_at < bounds.spans_to
-
-),
-
-placed as (
-
-    select
-        placements.site_id,
-        placements.meter_id,
-        placements.machine_id,
-        greatest(placements.valid_from_at, bounds.spans_from) as span_start,
-        least(coalesce(placements.valid_to_at, bounds.spans_to), bounds.spans_to) as span_end
-    from placements
-    inner join bounds
-        on
-            placements.valid_from_at < bounds.spans_to
-            and (placements.valid_to_at is null or placements.valid_to_at > bounds.spans_from)
-
-),
-
-assigned as (
-
-    select
-        placed.site_id,
-        placed.meter_id,
-        placed.machine_id,
-        assignments.contract_id,
-        greatest(placed.span_start, assignments.valid_from_at) as span_start,
-        least(placed.span_end, coalesce(assignments.valid_to_at, placed.span_end)) as span_end
-    from placed
-    inner join assignments
-        on
-            placed.machine_id = assignments.machine_id
-            and placed.span_end > assignments.valid_from_at
-            and (assignments.valid_to_at is null or placed.span_start < assignments.valid_to_at)
-
-),
-
-in_terms as (
-
-    select
-        assigned.site_id,
-        assigned.meter_id,
-        assigned.machine_id,
-        assigned.contract_id,
-        contract_terms.term_no,
-        contract_terms.billing_timezone,
-        greatest(assigned.span_start, contract_terms.valid_from_at) as span_start,
-        least(assigned.span_end, coalesce(contract_terms.valid_to_at, assigned.span_end)) as span_end
-    from assigned
-    inner join contract_terms
-        on
-            assigned.contract_id = contract_terms.contract_id
-            and assigned.span_end > contract_terms.valid_from_at
-            and (contract_terms.valid_to_at is null or assigned.span_start < contract_terms.valid_to_at)
+    where
+        zone_months.end_at > (select min(windows.window_start) from windows)
+        and zone_months.start_at < (select max(windows.window_end) from windows)
 
 ),
 
 in_periods as (
 
     select
-        in_terms.site_id,
-        in_terms.meter_id,
-        in_terms.machine_id,
-        in_terms.contract_id,
-        in_terms.term_no,
-        in_terms.billing_timezone,
+        windows.site_id,
+        windows.meter_id,
+        contract_spans.contract_id,
+        contract_spans.term_no,
+        contract_spans.billing_timezone,
         months.period,
-        greatest(in_terms.span_start, months.start_at) as span_start,
-        least(in_terms.span_end, months.end_at) as span_end
-    from in_terms
+        greatest(contract_spans.span_start, windows.window_start, months.start_at) as span_start,
+        least(contract_spans.span_end, windows.window_end, months.end_at) as span_end
+    from windows
+    inner join contract_spans
+        on
+            windows.site_id = contract_spans.site_id
+            and windows.meter_id = contract_spans.meter_id
+            and contract_spans.span_start < windows.window_end
+            and (contract_spans.span_end is null or contract_spans.span_end > windows.window_start)
     inner join months
         on
-            in_terms.billing_timezone = months.timezone
-            and in_terms.span_end > months.start_at
-            and in_terms.span_start < months.end_at
-
-),
-
-meters as (
-
-    select
-        site_id,
-        meter_id
-    from placements
-    union
-    select
-        site_id,
-        meter_id
-    from reading_edits
+            contract_spans.billing_timezone = months.timezone
+            and months.start_at < windows.window_end
+            and months.end_at > windows.window_start
+            and months.start_at < coalesce(contract_spans.span_end, windows.window_end)
+            and months.end_at > contract_spans.span_start
 
 ),
 
@@ -195,18 +137,16 @@ cuts as (
     from placed
     union
     select
-        meters.site_id,
-        meters.meter_id,
-        bounds.spans_from as cut_at
-    from meters
-    cross join bounds
+        site_id,
+        meter_id,
+        window_start as cut_at
+    from windows
     union
     select
-        meters.site_id,
-        meters.meter_id,
-        bounds.spans_to as cut_at
-    from meters
-    cross join bounds
+        site_id,
+        meter_id,
+        window_end as cut_at
+    from windows
 
 ),
 
@@ -218,12 +158,12 @@ spans as (
         cut_at as span_start,
         lead(cut_at) over (partition by site_id, meter_id order by cut_at) as span_end
     from cuts
-    where cut_at is not null
 
 )
 
 -- Nothing is cut inside a span of in_periods, so its start finds it.
 select
+    row_number() over () as span_no,
     spans.site_id,
     spans.meter_id,
     spans.span_start,

@@ -1,3 +1,5 @@
+{{ config(materialized='in_hand', meta={'phase': 'days and spans'}) }}
+
 -- Rule 4: the checks in their order, each on what the earlier ones left. An interval set by hand passes them all.
 with intervals as (
 
@@ -40,7 +42,7 @@ sites as (
 
 ),
 
--- Placements of one meter do not overlap, so the first that an interval overlaps is the one whose predecessor it does not.
+-- Placements of one meter do not overlap, so the first that an interval overlapping is the one whose predecessor it does not.
 placements_in_turn as (
 
     select
@@ -60,7 +62,7 @@ placements_in_turn as (
 
 ),
 
-with_neighbours as (
+overlapping as (
 
     select
         site_id,
@@ -68,58 +70,50 @@ with_neighbours as (
         metric,
         origin,
         interval_start,
-        interval_end,
-        quantity,
-        is_spike_allowed,
-        batch_id,
-        end_batch_id,
-        ingested_at,
-        is_negative,
-        max(interval_end) over (
-            partition by site_id, meter_id, metric, is_negative
-            order by interval_start, interval_end, origin
-            rows between unbounded preceding and 1 preceding
-        ) as earlier_reach_to,
-        lead(interval_start) over (
-            partition by site_id, meter_id, metric, is_negative
-            order by interval_start, interval_end, origin
-        ) as later_start
-    from intervals
+        interval_end
+    from {{ ref('int_metering__overlaps') }}
 
 ),
 
 with_placement as (
 
     select
-        with_neighbours.site_id,
-        with_neighbours.meter_id,
-        with_neighbours.metric,
-        with_neighbours.origin,
-        with_neighbours.interval_start,
-        with_neighbours.interval_end,
-        with_neighbours.quantity,
-        with_neighbours.is_spike_allowed,
-        with_neighbours.batch_id,
-        with_neighbours.end_batch_id,
-        with_neighbours.ingested_at,
-        with_neighbours.is_negative,
-        coalesce(with_neighbours.earlier_reach_to > with_neighbours.interval_start, false)
-        or coalesce(with_neighbours.later_start < with_neighbours.interval_end, false) as is_overlapping,
+        intervals.site_id,
+        intervals.meter_id,
+        intervals.metric,
+        intervals.origin,
+        intervals.interval_start,
+        intervals.interval_end,
+        intervals.quantity,
+        intervals.is_spike_allowed,
+        intervals.batch_id,
+        intervals.end_batch_id,
+        intervals.ingested_at,
+        intervals.is_negative,
+        overlapping.site_id is not null as is_overlapping,
         placements_in_turn.machine_id as first_machine_id,
         placements_in_turn.rated_kw
-    from with_neighbours
+    from intervals
+    left join overlapping
+        on
+            intervals.site_id = overlapping.site_id
+            and intervals.meter_id = overlapping.meter_id
+            and intervals.metric = overlapping.metric
+            and intervals.origin = overlapping.origin
+            and intervals.interval_start = overlapping.interval_start
+            and intervals.interval_end = overlapping.interval_end
     left join placements_in_turn
         on
-            with_neighbours.site_id = placements_in_turn.site_id
-            and with_neighbours.meter_id = placements_in_turn.meter_id
-            and with_neighbours.interval_end > placements_in_turn.valid_from_at
+            intervals.site_id = placements_in_turn.site_id
+            and intervals.meter_id = placements_in_turn.meter_id
+            and intervals.interval_end > placements_in_turn.valid_from_at
             and (
                 placements_in_turn.valid_to_at is null
-                or with_neighbours.interval_start < placements_in_turn.valid_to_at
+                or intervals.interval_start < placements_in_turn.valid_to_at
             )
             and (
                 placements_in_turn.earlier_valid_to_at is null
-                or with_neighbours.interval_start >= placements_in_turn.earlier_valid_to_at
+                or intervals.interval_start >= placements_in_turn.earlier_valid_to_at
             )
 
 ),

@@ -1,9 +1,7 @@
-{{ config(materialized='view') }}
-
--- Rule 1: of several rows with one key the one fetched last counts, of one fetch time the greatest batch_id.
 with kinds as (
 
     select
+        reading_no,
         site_id,
         meter_id,
         metric,
@@ -15,7 +13,6 @@ with kinds as (
         parts,
         denominator,
         canonical_value,
-        quality,
         batch_id,
         ingested_at,
         fate,
@@ -24,52 +21,33 @@ with kinds as (
 
 ),
 
--- batch_id names a row within one key; the columns after it only keep a hand-made landing zone that repeats one deterministic.
-numbered as (
+superseded as (
 
-    select
-        site_id,
-        meter_id,
-        metric,
-        usage_metric,
-        kind,
-        interval_start,
-        interval_end,
-        usage_date,
-        parts,
-        denominator,
-        canonical_value,
-        quality,
-        batch_id,
-        ingested_at,
-        fate,
-        fate_reason,
-        row_number() over (
-            partition by site_id, meter_id, metric, kind, interval_start, interval_end, fate is null
-            order by ingested_at desc, batch_id desc, parts desc, quality asc
-        ) as version_no
-    from kinds
+    select reading_no
+    from {{ ref('int_metering__superseded') }}
 
 )
 
 select
-    site_id,
-    meter_id,
-    metric,
-    usage_metric,
-    kind,
-    interval_start,
-    interval_end,
-    usage_date,
-    parts,
-    denominator,
-    canonical_value,
-    quality,
-    batch_id,
-    ingested_at,
+    kinds.reading_no,
+    kinds.site_id,
+    kinds.meter_id,
+    kinds.metric,
+    kinds.usage_metric,
+    kinds.kind,
+    kinds.interval_start,
+    kinds.interval_end,
+    kinds.usage_date,
+    kinds.parts,
+    kinds.denominator,
+    kinds.canonical_value,
+    kinds.batch_id,
+    kinds.ingested_at,
     case
-        when fate is not null then fate
-        when version_no > 1 then 'superseded'
+        when kinds.fate is not null then kinds.fate
+        when superseded.reading_no is not null then 'superseded'
     end as fate,
-    fate_reason
-from numbered
+    kinds.fate_reason
+from kinds
+left join superseded
+    on kinds.reading_no = superseded.reading_no

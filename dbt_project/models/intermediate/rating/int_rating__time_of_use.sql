@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_metering__days') }}
 with charges as (
 
     select
@@ -65,6 +66,21 @@ pieces as (
         quantity,
         is_estimated
     from {{ ref('int_metering__pieces') }}
+    where contract_id is not null
+
+),
+
+usage_quarters as (
+
+    select
+        contract_id,
+        term_no,
+        period,
+        site_id,
+        metric,
+        quarter_no,
+        quantity
+    from {{ ref('int_metering__usage_quarters') }}
 
 ),
 
@@ -245,6 +261,30 @@ banded_pieces as (
             and spread.timezone = runs.timezone
             and spread.first_run_no = runs.run_no
     where spread.first_run_no = spread.last_run_no
+    union all
+    select
+        usage_quarters.contract_id,
+        usage_quarters.term_no,
+        usage_quarters.period,
+        usage_quarters.site_id,
+        usage_quarters.metric,
+        timed_places.calendar_id,
+        calendar_slots.band,
+        usage_quarters.quantity,
+        false as is_estimated
+    from usage_quarters
+    inner join timed_places
+        on
+            usage_quarters.contract_id = timed_places.contract_id
+            and usage_quarters.term_no = timed_places.term_no
+            and usage_quarters.period = timed_places.period
+            and usage_quarters.site_id = timed_places.site_id
+            and usage_quarters.metric = timed_places.metric
+    inner join calendar_slots
+        on
+            timed_places.calendar_id = calendar_slots.calendar_id
+            and timed_places.timezone = calendar_slots.timezone
+            and usage_quarters.quarter_no = calendar_slots.slot_no
 
 ),
 

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_metering__days') }}
 with charges as (
 
     select
@@ -38,6 +39,22 @@ pieces as (
         {{ us('piece_end') }} as piece_end_us,
         quantity
     from {{ ref('int_metering__pieces') }}
+    where
+        metric = 'energy'
+        and contract_id is not null
+
+),
+
+usage_quarters as (
+
+    select
+        contract_id,
+        term_no,
+        period,
+        site_id,
+        quarter_no,
+        quantity
+    from {{ ref('int_metering__usage_quarters') }}
     where metric = 'energy'
 
 ),
@@ -148,6 +165,22 @@ windowed as (
         quantity
     from spread
     where first_window_no = last_window_no
+    union all
+    select
+        usage_quarters.contract_id,
+        usage_quarters.term_no,
+        usage_quarters.period,
+        usage_quarters.site_id,
+        windowed_places.window_minutes,
+        usage_quarters.quarter_no * 900000000 // windowed_places.window_us as window_no,
+        usage_quarters.quantity
+    from usage_quarters
+    inner join windowed_places
+        on
+            usage_quarters.contract_id = windowed_places.contract_id
+            and usage_quarters.term_no = windowed_places.term_no
+            and usage_quarters.period = windowed_places.period
+            and usage_quarters.site_id = windowed_places.site_id
 
 )
 

@@ -1,16 +1,49 @@
-with intervals as (
+-- depends_on: {{ ref('int_metering__days') }}
+with day_totals as (
+
+    select
+        site_id,
+        usage_date,
+        metric,
+        rows_landed,
+        rows_accepted,
+        rows_quarantined,
+        rows_rejected,
+        rows_superseded,
+        rows_unused_kind,
+        accepted,
+        quarantined
+    from {{ ref('int_metering__day_totals') }}
+
+),
+
+day_shares as (
+
+    select
+        site_id,
+        usage_date,
+        metric,
+        assigned,
+        unassigned
+    from {{ ref('int_metering__day_shares') }}
+
+),
+
+wide_intervals as (
 
     select
         site_id,
         metric,
+        origin,
         {{ utc_date('interval_start') }} as usage_date,
         quantity,
         verdict
-    from {{ ref('int_metering__validated_intervals') }}
+    from {{ ref('int_metering__wide_intervals') }}
+    where verdict != 'register_reset'
 
 ),
 
-cuts as (
+pieces as (
 
     select
         site_id,
@@ -19,69 +52,7 @@ cuts as (
         contract_id,
         is_estimated,
         quantity
-    from {{ ref('int_metering__cuts') }}
-
-),
-
-fates as (
-
-    select
-        site_id,
-        usage_metric,
-        usage_date,
-        kind,
-        canonical_value,
-        fate,
-        fate_reason
-    from {{ ref('int_metering__fates') }}
-
-),
-
-of_intervals as (
-
-    select
-        site_id,
-        metric,
-        usage_date,
-        sum(case when verdict = 'accepted' then quantity else 0 end) as accepted,
-        sum(case when verdict = 'accepted' then 0 else quantity end) as quarantined
-    from intervals
-    group by site_id, metric, usage_date
-
-),
-
-of_cuts as (
-
-    select
-        site_id,
-        metric,
-        usage_date,
-        sum(case when not is_estimated and contract_id is not null then quantity else 0 end) as assigned,
-        sum(case when not is_estimated and contract_id is null then quantity else 0 end) as unassigned,
-        sum(case when is_estimated and contract_id is not null then quantity else 0 end) as estimated
-    from cuts
-    group by site_id, metric, usage_date
-
-),
-
--- Impossible rows never became intervals of rule 4; those that came as intervals are quarantined with their quantity.
-of_rows as (
-
-    select
-        site_id,
-        usage_metric as metric,
-        usage_date,
-        sum(
-            case when kind = 'interval' and fate_reason in ('future_reading', 'absurd_value') then canonical_value else 0 end
-        ) as quarantined,
-        count(*) as rows_landed,
-        count(*) filter (where fate = 'accepted') as rows_accepted,
-        count(*) filter (where fate = 'quarantined') as rows_quarantined,
-        count(*) filter (where fate = 'rejected') as rows_rejected,
-        count(*) filter (where fate = 'superseded') as rows_superseded,
-        count(*) filter (where fate = 'unused_kind') as rows_unused_kind
-    from fates
-    group by site_id, usage_metric, usage_date
+    from {{ ref('int_metering__pieces') }}
 
 ),
 
@@ -96,13 +67,13 @@ combined as (
         0 as unassigned,
         0 as estimated,
         quarantined,
-        0 as rows_landed,
-        0 as rows_accepted,
-        0 as rows_quarantined,
-        0 as rows_rejected,
-        0 as rows_superseded,
-        0 as rows_unused_kind
-    from of_intervals
+        rows_landed,
+        rows_accepted,
+        rows_quarantined,
+        rows_rejected,
+        rows_superseded,
+        rows_unused_kind
+    from day_totals
     union all
     select
         site_id,
@@ -111,7 +82,7 @@ combined as (
         0 as accepted,
         assigned,
         unassigned,
-        estimated,
+        0 as estimated,
         0 as quarantined,
         0 as rows_landed,
         0 as rows_accepted,
@@ -119,24 +90,42 @@ combined as (
         0 as rows_rejected,
         0 as rows_superseded,
         0 as rows_unused_kind
-    from of_cuts
+    from day_shares
+    union all
+    -- The row with which an interval begins is counted on its day already, as accepted.
+    select
+        site_id,
+        metric,
+        usage_date,
+        case when verdict = 'accepted' then quantity else 0 end as accepted,
+        0 as assigned,
+        0 as unassigned,
+        0 as estimated,
+        case when verdict = 'accepted' then 0 else quantity end as quarantined,
+        0 as rows_landed,
+        case when verdict != 'accepted' and origin != 'set' then -1 else 0 end as rows_accepted,
+        case when verdict != 'accepted' and origin != 'set' then 1 else 0 end as rows_quarantined,
+        0 as rows_rejected,
+        0 as rows_superseded,
+        0 as rows_unused_kind
+    from wide_intervals
     union all
     select
         site_id,
         metric,
         usage_date,
         0 as accepted,
-        0 as assigned,
-        0 as unassigned,
-        0 as estimated,
-        quarantined,
-        rows_landed,
-        rows_accepted,
-        rows_quarantined,
-        rows_rejected,
-        rows_superseded,
-        rows_unused_kind
-    from of_rows
+        case when not is_estimated and contract_id is not null then quantity else 0 end as assigned,
+        case when not is_estimated and contract_id is null then quantity else 0 end as unassigned,
+        case when is_estimated then quantity else 0 end as estimated,
+        0 as quarantined,
+        0 as rows_landed,
+        0 as rows_accepted,
+        0 as rows_quarantined,
+        0 as rows_rejected,
+        0 as rows_superseded,
+        0 as rows_unused_kind
+    from pieces
 
 ),
 

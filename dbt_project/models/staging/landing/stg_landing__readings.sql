@@ -1,6 +1,10 @@
+-- The files of the days in hand: which ones is for the loop to say.
+-- depends_on: {{ source('manifest', 'readings') }} {{ source('manifest', 'empty_readings') }}
 with landed as (
 
-    select * from {{ landing_files('readings') }}
+    select * from read_parquet(
+        coalesce(getvariable('landed_readings'), ['{{ empty_file('readings') }}']), hive_partitioning = false
+    )
 
 )
 

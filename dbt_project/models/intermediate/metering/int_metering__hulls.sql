@@ -1,0 +1,91 @@
+{{ config(materialized='in_hand', meta={'phase': 'spans'}) }}
+
+-- Per site the span of time in which anything changed. What meets it, also at its ends, is worked out anew.
+with days_computed as (
+
+    select
+        site_id,
+        usage_date
+    from {{ ref('int_metering__days_computed') }}
+
+),
+
+book_changes as (
+
+    select
+        site_id,
+        change_start,
+        change_end
+    from {{ ref('int_metering__book_changes') }}
+
+),
+
+landed as (
+
+    select
+        first_landed_at,
+        newest_landed_at,
+        cut_from
+    from {{ ref('int_metering__landed') }}
+
+),
+
+settled_range as (
+
+    select first_landed_at
+    from {{ ref('int_metering__settled_range') }}
+
+),
+
+sites as (
+
+    select site_id
+    from {{ source('book', 'sites') }}
+
+),
+
+-- How far back anybody's gaps are told depends on the first landed row of all sites.
+is_first_another as (
+
+    select
+        landed.cut_from,
+        landed.newest_landed_at
+    from landed
+    left join settled_range
+        on landed.first_landed_at = settled_range.first_landed_at
+    where settled_range.first_landed_at is null
+
+),
+
+changed as (
+
+    select
+        site_id,
+        {{ utc_day_start('usage_date') }} as change_start,
+        {{ utc_day_start('usage_date + 1') }} as change_end
+    from days_computed
+    union all
+    select
+        book_changes.site_id,
+        greatest(book_changes.change_start, landed.cut_from) as change_start,
+        least(book_changes.change_end, landed.newest_landed_at + interval 62 day) as change_end
+    from book_changes
+    cross join landed
+    where landed.newest_landed_at is not null
+    union all
+    select
+        sites.site_id,
+        is_first_another.cut_from as change_start,
+        is_first_another.newest_landed_at + interval 62 day as change_end
+    from sites
+    cross join is_first_another
+
+)
+
+select
+    site_id,
+    min(change_start) as hull_start,
+    max(change_end) as hull_end
+from changed
+where change_start < change_end
+group by site_id

@@ -1,0 +1,4 @@
+{{ config(materialized='kept', meta={'phase': 'totals', 'replaces': 'true'}) }}
+
+select first_landed_at
+from {{ ref('int_metering__landed') }}
