@@ -20,7 +20,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ _M2C = Path(sys.executable).parent / "m2c"
 _BY_HAND = Path(__file__).with_name("by_hand.py")
 _GIB = 1024**3
 _SLOWEST = 10
+# Smaller processes only watch others.
+_LARGE_BYTES = 64 * 1024**2
 
 _MONTH_RATIO = 2.5
 _NIGHT_RATIO = 1.15
@@ -56,10 +58,14 @@ class Figure:
 
 @dataclass
 class Report:
-    """What a run found: figures in their order, nodes by time, and differences in words."""
+    """What a run found: figures in their order, and differences in words.
+
+    `nodes` by time and `processes` are those of the month's first build.
+    """
 
     figures: list[Figure] = field(default_factory=list)
     nodes: list[tuple[str, float]] = field(default_factory=list)
+    processes: list[measure.Part] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     def add(self, name: str, value: float, target: float | None = None) -> None:
@@ -98,6 +104,7 @@ def measure_month(fleet: Fleet, data_dir: Path, report: Report) -> None:
     hand = _run_script(data_dir, report)
     first = _build(data_dir, "first build of the month", report)
     report.nodes = _slowest_nodes(data_dir)
+    report.processes = [part for part in first.parts if part.resident_bytes >= _LARGE_BYTES]
     dbt_seconds = json.loads(_run_results(data_dir).read_text())["elapsed_time"]
     again = _build(data_dir, "the month with nothing new", report)
 
@@ -274,6 +281,14 @@ def _print(report: Report, scale: str) -> None:
     if report.nodes:
         lines += ["", "| slowest nodes of the month's first build | seconds |", "|---|---:|"]
         lines += [f"| {name} | {seconds:.1f} |" for name, seconds in report.nodes]
+    if report.processes:
+        lines += ["", "| process of the month's first build | from | to | peak MiB |"]
+        lines += ["|---|---:|---:|---:|"]
+        lines += [
+            f"| {part.command[:60]} | {part.first_seen:.1f} s | {part.last_seen:.1f} s "
+            f"| {part.resident_bytes / 1024**2:.0f} |"
+            for part in report.processes
+        ]
     if scale != "full":
         lines += ["", "Targets are judged at scale full."]
     if report.wrong:
@@ -291,6 +306,7 @@ def _as_json(report: Report, scale: str) -> str:
             for f in report.figures
         ],
         "slowest_nodes": [{"node": name, "seconds": seconds} for name, seconds in report.nodes],
+        "processes": [asdict(part) for part in report.processes],
         "wrong": report.wrong,
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

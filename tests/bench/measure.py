@@ -22,17 +22,30 @@ _EVERY_SECONDS = 0.1
 _PROC = Path("/proc")
 
 
+@dataclass(kw_only=True)
+class Part:
+    """One process of several: its command, when it was seen first and last (seconds since the
+    start), and its peak of resident memory as sampled, in bytes."""
+
+    command: str
+    first_seen: float
+    last_seen: float
+    resident_bytes: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """A finished process: seconds of wall clock, bytes, and what it said.
 
     `tree_bytes` = the greatest sum of resident memory of the process and its descendants, None
-    where it cannot be had; `largest_bytes` = the peak of the largest one of them.
+    where it cannot be had; `largest_bytes` = the peak of the largest one of them; `parts` = each of
+    them in the order they were seen, empty where it cannot be had.
     """
 
     seconds: float
     tree_bytes: int | None
     largest_bytes: int
+    parts: tuple[Part, ...]
     exit_code: int
     output: str
     errors: str
@@ -63,6 +76,7 @@ def run(command: Sequence[str | Path]) -> Measured:
             seconds=seconds,
             tree_bytes=watch.peak or None,
             largest_bytes=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+            parts=tuple(watch.parts.values()),
             exit_code=process.returncode,
             output=output.read(),
             errors=errors.read(),
@@ -75,8 +89,11 @@ class _Watch(threading.Thread):
     def __init__(self, pid: int) -> None:
         super().__init__(name="watch memory", daemon=True)
         self.peak = 0
+        # By number and start, for numbers are used again.
+        self.parts: dict[tuple[int, str], Part] = {}
         self._known = {pid}
         self._ended = threading.Event()
+        self._since = time.monotonic()
 
     def run(self) -> None:
         while not self._ended.wait(_EVERY_SECONDS):
@@ -87,35 +104,51 @@ class _Watch(threading.Thread):
         self.join()
 
     def _resident(self) -> int:
+        seen = {status.pid: status for status in map(_status, _PROC.glob("[0-9]*")) if status}
         children: dict[int, list[int]] = defaultdict(list)
-        alive: set[int] = set()
-        for entry in _PROC.glob("[0-9]*"):
-            parent = _parent(entry)
-            if parent is not None:
-                alive.add(int(entry.name))
-                children[parent].append(int(entry.name))
+        for status in seen.values():
+            children[status.parent].append(status.pid)
         # Whoever was once below stays known: a process whose parent died hangs elsewhere.
-        self._known &= alive
+        self._known &= seen.keys()
         waiting = list(self._known)
         while waiting:
-            for child in children[waiting.pop()]:
-                if child not in self._known:
-                    self._known.add(child)
-                    waiting.append(child)
-        page = os.sysconf("SC_PAGE_SIZE")
-        return sum(_resident_pages(_PROC / str(pid)) for pid in self._known) * page
+            below = [child for child in children[waiting.pop()] if child not in self._known]
+            self._known.update(below)
+            waiting += below
+        now = time.monotonic() - self._since
+        for status in (seen[pid] for pid in self._known):
+            part = self.parts.setdefault(
+                (status.pid, status.started),
+                Part(command="", first_seen=now, last_seen=now, resident_bytes=0),
+            )
+            # A process is its parent's copy before it is a command of its own.
+            part.command = _command(status.pid) or part.command
+            part.last_seen = now
+            part.resident_bytes = max(part.resident_bytes, status.resident_bytes)
+        return sum(seen[pid].resident_bytes for pid in self._known)
 
 
-def _parent(process: Path) -> int | None:
+@dataclass(frozen=True)
+class _Status:
+    pid: int
+    parent: int
+    started: str
+    resident_bytes: int
+
+
+def _status(process: Path) -> _Status | None:
     try:
-        # The name, in brackets, may hold anything.
-        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+        # The name, in brackets, may hold anything; fields are counted after it (proc_pid_stat(5)).
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
+    resident = int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+    return _Status(int(process.name), int(fields[1]), fields[19], resident)
 
 
-def _resident_pages(process: Path) -> int:
+def _command(pid: int) -> str:
     try:
-        return int((process / "statm").read_text().split()[1])
+        words = (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
     except (FileNotFoundError, ProcessLookupError):
-        return 0
+        return ""
+    return " ".join(word.rpartition("/")[2] if "/" in word else word for word in words).strip()
