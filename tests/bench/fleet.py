@@ -203,7 +203,7 @@ def _forget_builds(data_dir: Path) -> None:
             shutil.rmtree(entry)
         elif entry.is_file() and entry.name != _MARK:
             entry.unlink()
-    for path in (data_dir / "landing").rglob(f"{_NIGHT}*.parquet"):
+    for path in list((data_dir / "landing").rglob(f"{_NIGHT}*.parquet")):
         path.unlink()
         if not any(path.parent.iterdir()):
             path.parent.rmdir()
