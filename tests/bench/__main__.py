@@ -1,7 +1,12 @@
-"""`make bench`: the nightly build against a hand-written script over the same files.
+"""`make bench`: what a build costs, in time, memory and bytes, and whether its result is right.
 
-Figures are ratios within one run, for machines are shared and noisy. The script does what anybody
-would write first: day by day, latest row wins, join the assignment, sum.
+Two measurements. The month: a fleet's readings of a month, built from nothing, against a script
+written by hand over the same files. The history: the next night of a fleet with a month behind it
+and of the same fleet with much more, in turns, for machines are shared and noisy. Time is judged as
+ratios within one run.
+
+Only `m2c build` and the public formats are used: book, landing zone, published marts. At scale
+`full` a missed target ends the run with exit code 1; a wrong result does so at every scale.
 """
 
 from __future__ import annotations
@@ -9,91 +14,318 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
-import subprocess
+import statistics
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
-from fleet import SCALES, write_book, write_landing
+import measure
+import verify
+from fleet import SCALES, Fleet, Scale, land_night, prepare
 
 _M2C = Path(sys.executable).parent / "m2c"
+_BY_HAND = Path(__file__).with_name("by_hand.py")
+_GIB = 1024**3
+_SLOWEST = 10
+# Smaller processes only watch others.
+_LARGE_BYTES = 64 * 1024**2
+
+_MONTH_RATIO = 2.5
+_NIGHT_RATIO = 1.15
+_PEAK_GIB = 4.0
+_NOTHING_NEW_SECONDS = 15.0
 
 
-def by_hand(data_dir: Path) -> float:
-    """Seconds of the hand-written script."""
-    started = time.monotonic()
-    connection = duckdb.connect()
-    connection.execute("set TimeZone = 'UTC'")
-    book = data_dir / "book"
-    connection.execute(f"create table machines as from read_csv('{book}/machines.csv')")
-    connection.execute(f"create table assignments as from read_csv('{book}/assignments.csv')")
-    connection.execute("create table usage (contract_id text, site_id text, kwh decimal(38, 9))")
-    folders = sorted((data_dir / "landing" / "readings").glob("site_id=*/date=*"))
-    for folder in folders:
-        connection.execute(
-            f"""
-            insert into usage
-            with latest as (
-                select meter_id, site_id, value from read_parquet('{folder}/*.parquet')
-                qualify row_number() over (
-                    partition by meter_id, interval_start, interval_end
-                    order by ingested_at desc, batch_id desc
-                ) = 1
-            )
-            select contract_id, latest.site_id, sum(value) * 0.001::decimal(4, 3)
-            from latest join machines using (site_id, meter_id) join assignments using (machine_id)
-            group by all
-            """
-        )
-    connection.execute("select contract_id, site_id, sum(kwh) from usage group by all").fetchall()
-    connection.close()
-    return time.monotonic() - started
+@dataclass(frozen=True)
+class Figure:
+    """A line of the table; `target` is the most that `value` may be, if anything is."""
+
+    name: str
+    value: float
+    target: float | None = None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is met; None without one."""
+        return None if self.target is None else self.value <= self.target
 
 
-def ours(data_dir: Path) -> float:
-    """Seconds of one `m2c build` as a process."""
-    started = time.monotonic()
-    subprocess.run(
-        [str(_M2C), "--data-dir", str(data_dir), "build"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    return time.monotonic() - started
+@dataclass
+class Report:
+    """What a run found: figures in their order, and differences in words.
+
+    `nodes` by time and `processes` are those of the month's first build.
+    """
+
+    figures: list[Figure] = field(default_factory=list)
+    nodes: list[tuple[str, float]] = field(default_factory=list)
+    processes: list[measure.Part] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def add(self, name: str, value: float, target: float | None = None) -> None:
+        """Add a figure."""
+        self.figures.append(Figure(name, round(value, 3), target))
+
+    @property
+    def missed(self) -> list[Figure]:
+        """The figures over their targets."""
+        return [figure for figure in self.figures if figure.met is False]
 
 
-def main() -> None:
+def main() -> int:
+    """Measure what the arguments ask for; return the exit code."""
+    arguments = _arguments()
+    scale = SCALES[arguments.scale]
+    report = Report()
+    with _room(arguments.keep) as room:
+        root = room / arguments.scale
+        if arguments.only in (None, "month"):
+            measure_month(scale.month, root / "month", report)
+        if arguments.only in (None, "history"):
+            measure_history(scale, root, report)
+        if arguments.only == "script":
+            _prepare(scale.month, root / "month")
+            _run_script(root / "month", report)
+    _print(report, arguments.scale)
+    if arguments.json is not None:
+        arguments.json.write_text(_as_json(report, arguments.scale))
+    return 1 if report.wrong or (arguments.scale == "full" and report.missed) else 0
+
+
+def measure_month(fleet: Fleet, data_dir: Path, report: Report) -> None:
+    """Build a month from nothing, and again with nothing new, against the script."""
+    _prepare(fleet, data_dir)
+    hand = _run_script(data_dir, report)
+    first = _build(data_dir, "first build of the month", report)
+    report.nodes = _slowest_nodes(data_dir)
+    report.processes = [part for part in first.parts if part.resident_bytes >= _LARGE_BYTES]
+    dbt_seconds = _dbt_seconds(data_dir)
+    again = _build(data_dir, "the month with nothing new", report)
+
+    landed, size = _landed(data_dir)
+    report.add("month: readings landed", landed)
+    report.add("month: first build, seconds", first.seconds)
+    report.add("month: of these in dbt, seconds", dbt_seconds)
+    report.add("month: first build ÷ script by hand", first.seconds / hand, _MONTH_RATIO)
+    report.add("month: readings a second, landing to marts", landed / first.seconds)
+    if first.tree_bytes is not None:
+        report.add("month: peak memory, all processes, GiB", first.tree_bytes / _GIB, _PEAK_GIB)
+    report.add("month: peak memory, largest process, GiB", first.largest_bytes / _GIB, _PEAK_GIB)
+    report.add("month: nothing new, seconds", again.seconds, _NOTHING_NEW_SECONDS)
+    report.add("month: landing zone, bytes a reading", size / landed)
+    for name, path in (("warehouse", _warehouse(data_dir)), ("marts", _marts(data_dir))):
+        report.add(f"month: {name}, bytes a reading", path.stat().st_size / landed)
+    report.add("month: estimated, kWh", float(verify.estimated_kwh(_marts(data_dir))))
+    _verify(data_dir, "month", report)
+
+
+def measure_history(scale: Scale, root: Path, report: Report) -> None:
+    """Build nights after a month of history and after a long one, in turns."""
+    data_dirs = {"recent": root / "recent", "long": root / "long"}
+    fleets = {"recent": scale.recent, "long": scale.long}
+    for name, data_dir in data_dirs.items():
+        _prepare(fleets[name], data_dir)
+        built = _build(data_dir, f"history of {fleets[name].days} days", report)
+        report.add(f"history: {fleets[name].days} days, readings landed", _landed(data_dir)[0])
+        report.add(f"history: {fleets[name].days} days, first build, seconds", built.seconds)
+    nights: dict[str, list[float]] = {name: [] for name in data_dirs}
+    in_dbt: dict[str, list[float]] = {name: [] for name in data_dirs}
+    for number in range(scale.nights):
+        for name, data_dir in data_dirs.items():
+            land_night(fleets[name], data_dir, number)
+            night = _build(data_dir, f"night {number + 1} after {fleets[name].days} days", report)
+            nights[name].append(night.seconds)
+            in_dbt[name].append(_dbt_seconds(data_dir))
+    for name in data_dirs:
+        night_after = f"history: a night after {fleets[name].days} days"
+        report.add(f"{night_after}, seconds (median)", statistics.median(nights[name]))
+        report.add(f"{night_after}, of these in dbt", statistics.median(in_dbt[name]))
+    longer = "history: a night after long ÷ after short history"
+    report.add(longer, _ratio_of_medians(nights), _NIGHT_RATIO)
+    # What a build costs before it looks at data is the same for both and hides the difference.
+    report.add(f"{longer}, in dbt alone", _ratio_of_medians(in_dbt))
+    again = _build(data_dirs["long"], "the long history with nothing new", report)
+    report.add("history: nothing new, seconds", again.seconds, _NOTHING_NEW_SECONDS)
+    landed, _ = _landed(data_dirs["long"])
+    size = _warehouse(data_dirs["long"]).stat().st_size
+    report.add("history: warehouse, bytes a reading", size / landed)
+    for name, data_dir in data_dirs.items():
+        _verify(data_dir, f"history of {fleets[name].days} days", report)
+
+
+# --- one step ------------------------------------------------------------------------------------
+
+
+def _prepare(fleet: Fleet, data_dir: Path) -> None:
+    _say(f"data of {fleet.machines} machines, {fleet.days} days …")
+    prepare(fleet, data_dir)
+
+
+def _run_script(data_dir: Path, report: Report) -> float:
+    """Run the script by hand; return its seconds."""
+    ran = measure.run([sys.executable, _BY_HAND, data_dir, _usage_file(data_dir)])
+    if ran.exit_code != 0:
+        raise SystemExit(f"the script by hand failed on {data_dir}:\n{ran.errors}")
+    _say(f"script by hand: {ran.seconds:.1f} s")
+    report.add("month: script by hand, seconds", ran.seconds)
+    for part, seconds in json.loads(ran.output).items():
+        report.add(f"month: of these for {part}, seconds", seconds)
+    report.add("month: peak memory of the script, GiB", ran.largest_bytes / _GIB)
+    return ran.seconds
+
+
+def _build(data_dir: Path, what: str, report: Report) -> measure.Measured:
+    built = measure.run([_M2C, "--data-dir", data_dir, "build", "--json"])
+    if built.exit_code not in (0, 1):
+        raise SystemExit(f"m2c build failed on {data_dir}:\n{built.output}\n{built.errors}")
+    answer = json.loads(built.output)
+    report.wrong += [
+        f"{what}: refused {file['path']}: {file['reason']}" for file in answer["refused_batches"]
+    ]
+    _say(f"{what}: {built.seconds:.1f} s")
+    return built
+
+
+def _verify(data_dir: Path, what: str, report: Report) -> None:
+    usage_file = _usage_file(data_dir)
+    ran = measure.run([sys.executable, _BY_HAND, data_dir, usage_file])
+    if ran.exit_code != 0:
+        raise SystemExit(f"the script by hand failed on {data_dir}:\n{ran.errors}")
+    found = verify.differences(_marts(data_dir), usage_file, _landed(data_dir)[0])
+    report.wrong += [f"{what}: {sentence}" for sentence in found]
+    _say(f"{what}: {'the marts differ from the script' if found else 'the marts are right'}")
+
+
+def _landed(data_dir: Path) -> tuple[int, int]:
+    """Return the rows and bytes of the landing zone."""
+    files = list((data_dir / "landing").rglob("*.parquet"))
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            "select sum(num_rows)::bigint from parquet_file_metadata($files)",
+            {"files": [str(path) for path in files]},
+        ).fetchone()
+    return (found[0] if found else 0), sum(path.stat().st_size for path in files)
+
+
+def _ratio_of_medians(seconds: dict[str, list[float]]) -> float:
+    return statistics.median(seconds["long"]) / statistics.median(seconds["recent"])
+
+
+def _dbt_seconds(data_dir: Path) -> float:
+    seconds: float = json.loads(_run_results(data_dir).read_text())["elapsed_time"]
+    return seconds
+
+
+def _slowest_nodes(data_dir: Path) -> list[tuple[str, float]]:
+    results = json.loads(_run_results(data_dir).read_text())["results"]
+    nodes = [(result["unique_id"], result["execution_time"]) for result in results]
+    return sorted(nodes, key=lambda node: -node[1])[:_SLOWEST]
+
+
+def _run_results(data_dir: Path) -> Path:
+    return data_dir / "warehouse" / "target" / "run_results.json"
+
+
+def _warehouse(data_dir: Path) -> Path:
+    return data_dir / "warehouse" / "warehouse.duckdb"
+
+
+def _marts(data_dir: Path) -> Path:
+    return data_dir / "published" / "marts.duckdb"
+
+
+def _usage_file(data_dir: Path) -> Path:
+    return data_dir / "by_hand.parquet"
+
+
+# --- in and out ----------------------------------------------------------------------------------
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("--scale", choices=sorted(SCALES), default="small")
-    fleet = SCALES[parser.parse_args().scale]
-    data_dir = Path(tempfile.mkdtemp(prefix="m2c-bench-"))
+    parser.add_argument("--scale", choices=list(SCALES), default="small")
+    parser.add_argument(
+        "--only",
+        choices=["month", "history", "script"],
+        help="one part; script = the script by hand on the month, nothing of ours",
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep what is generated in DIR, and use it again"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the figures to FILE as well"
+    )
+    return parser.parse_args()
+
+
+@contextmanager
+def _room(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        yield keep.resolve()
+        return
+    room = Path(tempfile.mkdtemp(prefix="m2c-bench-"))
     try:
-        write_book(fleet, data_dir / "book")
-        write_landing(fleet, data_dir / "landing")
-        hand = by_hand(data_dir)
-        first, again = ours(data_dir), ours(data_dir)
-        landed = sum(path.stat().st_size for path in (data_dir / "landing").rglob("*.parquet"))
-        warehouse = (data_dir / "warehouse" / "warehouse.duckdb").stat().st_size
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        figures = {
-            "readings": fleet.readings,
-            "first build, seconds": round(first, 1),
-            "build with nothing new, seconds": round(again, 1),
-            "first build ÷ script by hand": round(first / hand, 2),
-            "nothing new ÷ first build": round(again / first, 2),
-            "peak memory of one process, MiB": round(peak),
-            "landing zone, bytes a reading": round(landed / fleet.readings, 2),
-            "warehouse, bytes a reading": round(warehouse / fleet.readings, 2),
-            "cores": os.cpu_count(),
-        }
-        sys.stdout.write(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+        yield room
     finally:
-        shutil.rmtree(data_dir)
+        shutil.rmtree(room)
+
+
+def _print(report: Report, scale: str) -> None:
+    words = {None: "", True: "yes", False: "no"}
+    lines = [
+        f"Scale {scale}, {os.cpu_count()} cores.",
+        "",
+        "| figure | value | target | met? |",
+        "|---|---:|---:|---|",
+        *(
+            f"| {f.name} | {f.value:,.10g} | {'' if f.target is None else f'≤ {f.target:g}'} "
+            f"| {words[f.met]} |"
+            for f in report.figures
+        ),
+    ]
+    if report.nodes:
+        lines += ["", "| slowest nodes of the month's first build | seconds |", "|---|---:|"]
+        lines += [f"| {name} | {seconds:.1f} |" for name, seconds in report.nodes]
+    if report.processes:
+        lines += ["", "| process of the month's first build | from | to | peak MiB |"]
+        lines += ["|---|---:|---:|---:|"]
+        lines += [
+            f"| {part.command[:60]} | {part.first_seen:.1f} s | {part.last_seen:.1f} s "
+            f"| {part.resident_bytes / 1024**2:.0f} |"
+            for part in report.processes
+        ]
+    if scale != "full":
+        lines += ["", "Targets are judged at scale full."]
+    if report.wrong:
+        lines += ["", f"WRONG: {len(report.wrong)} differences, such as"]
+        lines += [f"- {sentence}" for sentence in report.wrong[:20]]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _as_json(report: Report, scale: str) -> str:
+    document: dict[str, Any] = {
+        "scale": scale,
+        "cores": os.cpu_count(),
+        "figures": [
+            {"figure": f.name, "value": f.value, "target": f.target, "met": f.met}
+            for f in report.figures
+        ],
+        "slowest_nodes": [{"node": name, "seconds": seconds} for name, seconds in report.nodes],
+        "processes": [asdict(part) for part in report.processes],
+        "wrong": report.wrong,
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _say(what: str) -> None:
+    sys.stderr.write(what + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
