@@ -325,8 +325,8 @@ def _reaching_in(edit: ReadingEditRow, count: int) -> str:
     many = count > 1
     words = (
         f"{count:,} {'intervals begin' if many else 'interval begins'} before the span and "
-        f"{'reach' if many else 'reaches'} into it. An edit goes by where an interval begins, so it "
-        f"takes out {'none of them' if many else 'nothing of it'}"
+        f"{'reach' if many else 'reaches'} into it. An edit goes by where an interval begins, so "
+        f"{'they are' if many else 'it is'} not part of it"
     )
     if edit.action == "set":
         words += ", but what overlaps the interval that is put there is quarantined"

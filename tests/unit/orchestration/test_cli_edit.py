@@ -133,7 +133,7 @@ def test_a_proposal_tells_what_it_would_do_and_writes_nothing(data_dir: DataDir,
         "  2 intervals of energy, 1,090.25 kWh, "
         "beginning 2026-03-01T00:00:00Z to 2026-03-01T01:00:00Z",
         "1 interval begins before the span and reaches into it. An edit goes by where an interval "
-        "begins, so it takes out nothing of it.",
+        "begins, so it is not part of it.",
         "Exceptions of this meter on those UTC days, as of the build of 2026-03-03 06:00 UTC:",
         "  register_reset: Meter pdu-1: it fell.",
         "  spike: Meter pdu-1: 2 intervals above.",
