@@ -16,13 +16,14 @@ from typing import Any
 
 import click
 
-from connectors.book import BookError, load_book, render_words
+from connectors.book import BookError, EditText, load_book, propose_edit, render_words
 from exporters.close import CloseError, RefusedError
 from exporters.ledger import LedgerError, actions
 from exporters.ledger.actions import ActionError, ActionReport
 from exporters.ledger.story import story as tell_story
 from exporters.marts import MartsError, open_marts
 from orchestration import queries
+from orchestration.edits import NoEditError, describe, span_of_exception, touched
 from orchestration.ledger import open_ledger
 from orchestration.locks import LockBusyError, hold
 from orchestration.runs import log_path
@@ -300,7 +301,33 @@ def exceptions(app: App, period: str | None, with_settled: bool) -> int:
             ["exception", "severity", "kind", "period", "what"],
             [[r["exception_id"], r["severity"], r["kind"], r["period"], r["detail"]] for r in rows],
         )
+        app.terminal.lines(_next_steps({row["kind"] for row in rows}))
     return NEEDS_PERSON if any(r["severity"] == "blocking" for r in rows) else DONE
+
+
+_OF_READINGS = {
+    "absurd_value",
+    "future_reading",
+    "negative_quantity",
+    "overlapping_intervals",
+    "register_reset",
+    "spike",
+}
+
+
+def _next_steps(kinds: set[str]) -> list[str]:
+    """What a person does about exceptions of these kinds."""
+    if not kinds:
+        return []
+    steps = []
+    if kinds & _OF_READINGS:
+        steps.append("readings: `m2c edit reject|accept|set --from-exception EXCEPTION …`")
+    if "missing_readings" in kinds:
+        steps.append(
+            "missing readings: `m2c land` those days again, or `m2c edit set SITE METER energy …`"
+        )
+    steps.append("the book: edit it, then `m2c book check`")
+    return ["", "next: " + "; ".join(steps)]
 
 
 @cli.group()
@@ -420,6 +447,139 @@ def dispute_open(app: App, statement: str, by: str, reason: str) -> int:
 def dispute_resolve(app: App, statement: str, by: str, reason: str) -> int:
     """End a dispute."""
     return _act(app, actions.resolve_dispute, subject=statement, by=by, reason=reason)
+
+
+@cli.group()
+def edit() -> None:
+    """Edit readings: propose a row of reading_edits.csv, see what it does, write it with --write.
+
+    SITE METER METRIC name the readings, --from and --to the span in which they begin. Or let
+    --from-exception take them from an exception, whose span is one UTC day: narrow it with --from
+    and --to, and name METRIC where the meter has several.
+    """
+
+
+def _edit_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for decorate in (
+        click.option("--write", is_flag=True, help="Write the row; without it, it is only shown."),
+        click.option("--by", required=True, help="Who decides; kept in the book."),
+        click.option("--reason", required=True, help="Why, in words; kept in the book."),
+        click.option(
+            "--from-exception",
+            "exception_id",
+            metavar="EXCEPTION",
+            help="Take site, meter, metric and the UTC day from this exception.",
+        ),
+        click.option("--to", "end", metavar="INSTANT", help="And before this instant."),
+        click.option(
+            "--from",
+            "start",
+            metavar="INSTANT",
+            help="From this instant on, with offset, such as 2026-10-15T12:00:00Z.",
+        ),
+        click.argument("subject", nargs=-1, metavar="[SITE METER METRIC]"),
+    ):
+        function = decorate(function)
+    return function
+
+
+def _edit(
+    app: App,
+    action: str,
+    *,
+    subject: tuple[str, ...],
+    start: str | None,
+    end: str | None,
+    exception_id: str | None,
+    reason: str,
+    by: str,
+    write: bool,
+    quantity: str | None = None,
+) -> int:
+    if exception_id is not None:
+        if len(subject) > 1:
+            raise click.UsageError("--from-exception gives site and meter; name METRIC at most")
+        try:
+            span = span_of_exception(
+                app.data_dir, exception_id, metric=subject[0] if subject else None
+            )
+        except NoEditError as error:
+            raise click.UsageError(str(error)) from error
+        site, meter, metric = span.site_id, span.meter_id, span.metric
+        start, end = start or span.start, end or span.end
+    elif len(subject) != 3:
+        raise click.UsageError("name SITE METER METRIC, or give --from-exception")
+    else:
+        site, meter, metric = subject
+    if start is None or end is None:
+        raise click.UsageError("give --from and --to, instants with offset")
+    text = EditText(
+        site_id=site,
+        meter_id=meter,
+        metric=metric,
+        start=start,
+        end=end,
+        action=action,
+        quantity=quantity,
+        reason=reason,
+        by=by,
+    )
+    if write:
+        with hold(app.data_dir.locks, "book", purpose=app.command, on_wait=app.terminal.note):
+            proposal = propose_edit(app.data_dir.book, text)
+            lies = touched(app.data_dir, proposal.edit)
+            proposal.write()
+        outcome = (
+            f"Written to {proposal.path}, line {proposal.line}. The change is in the working copy "
+            "of the book: commit it, and the next build applies it."
+        )
+    else:
+        proposal = propose_edit(app.data_dir.book, text)
+        lies = touched(app.data_dir, proposal.edit)
+        outcome = f"Nothing was written; --write puts it into {proposal.path}."
+    words = describe(proposal.edit, lies)
+    if app.terminal.as_json:
+        app.terminal.json(
+            {
+                "file": proposal.path,
+                "line": proposal.line,
+                "header": proposal.header,
+                "row": proposal.row,
+                "written": write,
+                "warnings": proposal.warnings,
+                "touches": lies.as_dict(),
+                "words": words,
+            }
+        )
+    else:
+        app.terminal.lines([proposal.header, proposal.row, "", *words])
+        app.terminal.lines(f"Warning: {warning}" for warning in proposal.warnings)
+        app.terminal.lines([outcome])
+    return DONE
+
+
+@command(edit, "reject")
+@_edit_options
+def edit_reject(app: App, **options: Any) -> int:
+    """Take readings out: those that begin in the span are not billed."""
+    return _edit(app, "reject", **options)
+
+
+@command(edit, "accept")
+@_edit_options
+def edit_accept(app: App, **options: Any) -> int:
+    """Let readings pass the check of spikes: what was quarantined as one is billed."""
+    return _edit(app, "accept", **options)
+
+
+@command(edit, "set")
+@_edit_options
+@click.option(
+    "--quantity", required=True, metavar="DECIMAL", help="In kWh, h, GB or l, by the metric."
+)
+def edit_set(app: App, **options: Any) -> int:
+    """Take readings out and put one interval of a quantity in their place."""
+    return _edit(app, "set", **options)
 
 
 # --- answers

@@ -1,11 +1,13 @@
 """The billing book: everything a person decides, in small text files, loaded all or nothing.
 
 `load_book` reads and checks a folder and refuses it with every fault at once; `compile_book` writes
-the typed tables that SQL reads; `render_words` puts rate plans in sentences that finance can sign.
+the typed tables that SQL reads; `render_words` puts rate plans in sentences that finance can sign;
+`propose_edit` checks a row of reading_edits.csv before it is written.
 Nothing here knows a reading or an amount of money that is billed.
 """
 
 from connectors.book.compiled import compile_book
+from connectors.book.edits import EditProposal, EditText, propose_edit
 from connectors.book.faults import BookError, Fault
 from connectors.book.load import load_book
 from connectors.book.model import Book
@@ -14,9 +16,12 @@ from connectors.book.words import PlanWords, render_words
 __all__ = [
     "Book",
     "BookError",
+    "EditProposal",
+    "EditText",
     "Fault",
     "PlanWords",
     "compile_book",
     "load_book",
+    "propose_edit",
     "render_words",
 ]
