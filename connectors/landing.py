@@ -17,23 +17,19 @@ window again writes the files that are still missing. A fetch that fails half-wa
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import hashlib
 import json
 import logging
-import shutil
 import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import duckdb
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from connectors.base import (
     Batch,
@@ -46,7 +42,7 @@ from connectors.base import (
     Window,
 )
 from connectors.errors import ConnectorError
-from connectors.files import fill_atomically, write_atomically
+from connectors.files import fill_atomically, working_folder, write_atomically
 from connectors.manifest import (
     LandedFile,
     Manifest,
@@ -56,6 +52,8 @@ from connectors.manifest import (
     list_partition,
     scan,
 )
+from connectors.merges import beside_others
+from connectors.parquet import write_rows
 from connectors.registry import build_connector
 from connectors.rows import FRAME_SCHEMAS
 from connectors.tables import CHARGE_EVENTS, INDEX_PRICES, READINGS, TABLES, Table
@@ -78,7 +76,6 @@ logger = logging.getLogger("connectors.landing")
 _DAY_US: Final = 86_400_000_000
 # Readings further ahead than this of their fetch are impossible (rule 0a of metering).
 _AHEAD_US: Final = 3_600_000_000
-_STALE_SECONDS: Final = 24 * 3600
 # Beyond this the spool works on disk.
 _MEMORY: Final = "1GB"
 
@@ -164,27 +161,26 @@ def land(
     spec = TABLES[table]
     batches = _fetch(connector, spec, window)
     started = time.monotonic()
-    work = landing_dir.resolve() / ".work"
-    _clear_stale(work)
-    room = work / uuid.uuid4().hex
-    room.mkdir(parents=True)
-    try:
-        with duckdb.connect(str(room / "spool.duckdb")) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"SET memory_limit = '{_MEMORY}'")
-            spool = _Spool(connection, spec, room)
-            spool.fill(batches)
+    landing_dir = landing_dir.resolve()
+    with (
+        working_folder(landing_dir) as room,
+        duckdb.connect(str(room / "spool.duckdb")) as connection,
+    ):
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET memory_limit = '{_MEMORY}'")
+        spool = _Spool(connection, spec, room)
+        spool.fill(batches)
+        # Not while files are being merged: a row whose file has just gone would be landed again.
+        with beside_others(landing_dir):
             result = _write(
                 spool,
                 site_id=site_id,
                 window=window,
-                landing_dir=landing_dir.resolve(),
+                landing_dir=landing_dir,
                 rejected_dir=rejected_dir.resolve(),
                 now=clock().astimezone(dt.UTC),
                 room=room,
             )
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
     logger.info(
         "site=%s table=%s window=%s fetched=%d landed=%d rejected=%d unchanged=%d ms=%d",
         site_id,
@@ -291,17 +287,6 @@ def _fetch(connector: object, table: Table, window: Window) -> Iterable[Batch]:
     if table is INDEX_PRICES and isinstance(connector, IndexPricesSource):
         return connector.index_prices(window)
     raise TypeError(f"{type(connector).__name__} does not give {table.name}")
-
-
-def _clear_stale(work: Path) -> None:
-    """Remove what killed runs left behind, long after they can still be running."""
-    if not work.is_dir():
-        return
-    for left in work.iterdir():
-        # Another run may be clearing its own at this moment.
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
 
 
 # --- the spool -----------------------------------------------------------------------------------
@@ -750,10 +735,8 @@ def _write_piece(
     )
     path = folder / f"{batch_id}.parquet"
 
-    def fill(stream: Any) -> None:
-        with pq.ParquetWriter(stream, table.schema, compression="zstd") as writer:
-            for arrived in rows.to_arrow_reader(100_000):
-                writer.write_table(pa.Table.from_batches([arrived]).cast(table.schema))
+    def fill(stream: BinaryIO) -> None:
+        write_rows(stream, table.schema, rows.to_arrow_reader(100_000))
 
     fill_atomically(path, fill, temporary_dir=room)
     return path

@@ -31,6 +31,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.files import write_atomically
+from connectors.merges import beside_others
 from connectors.tables import TABLES, Table
 
 # Part of every manifest: one made by other rules is not trusted, and all files are read again.
@@ -130,7 +131,11 @@ def scan(landing_dir: Path, manifest_dir: Path) -> Manifest:
     an absent landing folder is an empty one. Only files that are new or changed are opened,
     together with those they could contradict. Raises ``OSError`` if a folder cannot be read.
     """
-    landing_dir = landing_dir.resolve()
+    with beside_others(landing_dir.resolve(), only_if_known=True):
+        return _scan(landing_dir.resolve(), manifest_dir)
+
+
+def _scan(landing_dir: Path, manifest_dir: Path) -> Manifest:
     manifest_dir.mkdir(parents=True, exist_ok=True)
     new: list[Path] = []
     changed: list[Path] = []
@@ -540,7 +545,7 @@ def _screen(
 def _keys_differ(
     connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[LandedFile]
 ) -> bool:
-    """Tell whether certainly no key stands twice in a batch: different hashes have different keys."""
+    """Tell whether no key stands twice in a batch, for certain: as many hashes as rows."""
     identity = ", ".join(_identity(table))
     found = connection.execute(
         f"SELECT count(*), count(DISTINCT hash({identity})) FROM {_ROWS}",
