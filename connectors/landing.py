@@ -21,6 +21,7 @@ import datetime as dt
 import hashlib
 import json
 import logging
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -76,6 +77,8 @@ logger = logging.getLogger("connectors.landing")
 _DAY_US: Final = 86_400_000_000
 # Readings further ahead than this of their fetch are impossible (rule 0a of metering).
 _AHEAD_US: Final = 3_600_000_000
+# Controls and ends of lines that JSON lets stand as they are.
+_NOT_FOR_EYES: Final = re.compile("[\x7f-\x9f\u2028\u2029]")
 # Beyond this the spool works on disk.
 _MEMORY: Final = "1GB"
 
@@ -168,7 +171,7 @@ def land(
     ):
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET memory_limit = '{_MEMORY}'")
-        spool = _Spool(connection, spec, room)
+        spool = _Spool(connection, spec, site_id=site_id, room=room)
         spool.fill(batches)
         # Not while files are being merged: a row whose file has just gone would be landed again.
         with beside_others(landing_dir):
@@ -295,11 +298,13 @@ def _fetch(connector: object, table: Table, window: Window) -> Iterable[Batch]:
 class _Spool:
     """Everything one fetch gave, on disk, so that memory does not grow with the answer."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, table: Table, room: Path) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, table: Table, *, site_id: str, room: Path
+    ) -> None:
         self.connection = connection
         self.table = table
         self.columns = tuple(FRAME_SCHEMAS[table.name])
-        self.rejected = _RejectedRows(room / "rejected.jsonl")
+        self.rejected = _RejectedRows(room / "rejected.jsonl", table=table, site_id=site_id)
         self.fetched = 0
         self.skipped = 0
         types = _duckdb_types(table)
@@ -326,7 +331,7 @@ class _Spool:
                 )
             self._insert(batch, origins[batch.origin])
             for row in batch.rejected:
-                self.rejected.add(self.table, row)
+                self.rejected.add(row)
             self.fetched += batch.frame.height + len(batch.rejected) + batch.skipped
             self.skipped += batch.skipped
 
@@ -355,13 +360,17 @@ class _Spool:
 class _RejectedRows:
     """Rejected rows of one fetch, written as they come and hashed, in a form people can read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, table: Table, site_id: str) -> None:
         self._path = path
+        self._whose = {"table": table.name, "site_id": site_id}
+        self._folder = Path(table.name) / f"site_id={site_id}"
         self._hash = hashlib.sha256()
         self.count = 0
 
-    def add(self, table: Table, row: Rejected) -> None:
-        line = json.dumps({"table": table.name} | asdict(row), ensure_ascii=False) + "\n"
+    def add(self, row: Rejected) -> None:
+        line = json.dumps(self._whose | asdict(row), ensure_ascii=False)
+        # Whoever reads line by line, or prints a line, must not be led astray by what a site sent.
+        line = _NOT_FOR_EYES.sub(lambda found: f"\\u{ord(found[0]):04x}", line) + "\n"
         # A cut-off file can hold half a character; what is not text is shown as an escape.
         content = line.encode("utf-8", errors="backslashreplace")
         with self._path.open("ab") as stream:
@@ -369,7 +378,7 @@ class _RejectedRows:
         self._hash.update(content)
         self.count += 1
 
-    def publish(self, rejected_dir: Path, *, table: Table, site_id: str) -> Path | None:
+    def publish(self, rejected_dir: Path) -> Path | None:
         """Put the rows where people look for them.
 
         The name is made from the content: a file that stays faulty is not set aside again every
@@ -378,7 +387,7 @@ class _RejectedRows:
         if self.count == 0:
             return None
         name = f"{self._hash.hexdigest()[:16]}.jsonl"
-        path = rejected_dir / table.name / f"site_id={site_id}" / name
+        path = rejected_dir / self._folder / name
         if not path.exists():
             write_atomically(path, self._path.read_bytes())
         return path
@@ -424,7 +433,7 @@ def _write(
             pieces.append(piece)
     batch_id = _batch_id(spool.table, site_id, window, now, pieces)
     # Set aside first: a kill between the two then loses nothing a person should see.
-    rejected_file = spool.rejected.publish(rejected_dir, table=spool.table, site_id=site_id)
+    rejected_file = spool.rejected.publish(rejected_dir)
     files = tuple(
         _write_piece(spool, piece, batch_id=batch_id, landing_dir=landing_dir, room=room)
         for piece in pieces
@@ -486,7 +495,6 @@ def _reject_faulty(spool: _Spool, *, site_id: str, now: dt.datetime) -> None:
             else:
                 field, expected = table.rules[number].field, table.rules[number].expected
             spool.rejected.add(
-                table,
                 Rejected(
                     reason=expected,
                     origin=origin,
@@ -550,7 +558,6 @@ def _settle_repeated(spool: _Spool) -> int:
             row = dict(zip(spool.columns, values, strict=True))
             rejected += 1
             spool.rejected.add(
-                table,
                 Rejected(
                     reason=f"{keys} stand more than once in this answer with different {content}; "
                     "none was landed (repeated: last would take the last)",
