@@ -17,23 +17,20 @@ window again writes the files that are still missing. A fetch that fails half-wa
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import hashlib
 import json
 import logging
-import shutil
+import re
 import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import duckdb
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from connectors.base import (
     Batch,
@@ -46,7 +43,7 @@ from connectors.base import (
     Window,
 )
 from connectors.errors import ConnectorError
-from connectors.files import fill_atomically, write_atomically
+from connectors.files import fill_atomically, working_folder, write_atomically
 from connectors.manifest import (
     LandedFile,
     Manifest,
@@ -56,6 +53,8 @@ from connectors.manifest import (
     list_partition,
     scan,
 )
+from connectors.merges import beside_others
+from connectors.parquet import write_rows
 from connectors.registry import build_connector
 from connectors.rows import FRAME_SCHEMAS
 from connectors.tables import CHARGE_EVENTS, INDEX_PRICES, READINGS, TABLES, Table
@@ -78,7 +77,8 @@ logger = logging.getLogger("connectors.landing")
 _DAY_US: Final = 86_400_000_000
 # Readings further ahead than this of their fetch are impossible (rule 0a of metering).
 _AHEAD_US: Final = 3_600_000_000
-_STALE_SECONDS: Final = 24 * 3600
+# Controls and ends of lines that JSON lets stand as they are.
+_NOT_FOR_EYES: Final = re.compile("[\x7f-\x9f\u2028\u2029]")
 # Beyond this the spool works on disk.
 _MEMORY: Final = "1GB"
 
@@ -164,27 +164,26 @@ def land(
     spec = TABLES[table]
     batches = _fetch(connector, spec, window)
     started = time.monotonic()
-    work = landing_dir.resolve() / ".work"
-    _clear_stale(work)
-    room = work / uuid.uuid4().hex
-    room.mkdir(parents=True)
-    try:
-        with duckdb.connect(str(room / "spool.duckdb")) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"SET memory_limit = '{_MEMORY}'")
-            spool = _Spool(connection, spec, room)
-            spool.fill(batches)
+    landing_dir = landing_dir.resolve()
+    with (
+        working_folder(landing_dir) as room,
+        duckdb.connect(str(room / "spool.duckdb")) as connection,
+    ):
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET memory_limit = '{_MEMORY}'")
+        spool = _Spool(connection, spec, site_id=site_id, room=room)
+        spool.fill(batches)
+        # Not while files are being merged: a row whose file has just gone would be landed again.
+        with beside_others(landing_dir):
             result = _write(
                 spool,
                 site_id=site_id,
                 window=window,
-                landing_dir=landing_dir.resolve(),
+                landing_dir=landing_dir,
                 rejected_dir=rejected_dir.resolve(),
                 now=clock().astimezone(dt.UTC),
                 room=room,
             )
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
     logger.info(
         "site=%s table=%s window=%s fetched=%d landed=%d rejected=%d unchanged=%d ms=%d",
         site_id,
@@ -293,28 +292,19 @@ def _fetch(connector: object, table: Table, window: Window) -> Iterable[Batch]:
     raise TypeError(f"{type(connector).__name__} does not give {table.name}")
 
 
-def _clear_stale(work: Path) -> None:
-    """Remove what killed runs left behind, long after they can still be running."""
-    if not work.is_dir():
-        return
-    for left in work.iterdir():
-        # Another run may be clearing its own at this moment.
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
-
-
 # --- the spool -----------------------------------------------------------------------------------
 
 
 class _Spool:
     """Everything one fetch gave, on disk, so that memory does not grow with the answer."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, table: Table, room: Path) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, table: Table, *, site_id: str, room: Path
+    ) -> None:
         self.connection = connection
         self.table = table
         self.columns = tuple(FRAME_SCHEMAS[table.name])
-        self.rejected = _RejectedRows(room / "rejected.jsonl")
+        self.rejected = _RejectedRows(room / "rejected.jsonl", table=table, site_id=site_id)
         self.fetched = 0
         self.skipped = 0
         types = _duckdb_types(table)
@@ -341,7 +331,7 @@ class _Spool:
                 )
             self._insert(batch, origins[batch.origin])
             for row in batch.rejected:
-                self.rejected.add(self.table, row)
+                self.rejected.add(row)
             self.fetched += batch.frame.height + len(batch.rejected) + batch.skipped
             self.skipped += batch.skipped
 
@@ -370,13 +360,17 @@ class _Spool:
 class _RejectedRows:
     """Rejected rows of one fetch, written as they come and hashed, in a form people can read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, table: Table, site_id: str) -> None:
         self._path = path
+        self._whose = {"table": table.name, "site_id": site_id}
+        self._folder = Path(table.name) / f"site_id={site_id}"
         self._hash = hashlib.sha256()
         self.count = 0
 
-    def add(self, table: Table, row: Rejected) -> None:
-        line = json.dumps({"table": table.name} | asdict(row), ensure_ascii=False) + "\n"
+    def add(self, row: Rejected) -> None:
+        line = json.dumps(self._whose | asdict(row), ensure_ascii=False)
+        # Whoever reads line by line, or prints a line, must not be led astray by what a site sent.
+        line = _NOT_FOR_EYES.sub(lambda found: f"\\u{ord(found[0]):04x}", line) + "\n"
         # A cut-off file can hold half a character; what is not text is shown as an escape.
         content = line.encode("utf-8", errors="backslashreplace")
         with self._path.open("ab") as stream:
@@ -384,7 +378,7 @@ class _RejectedRows:
         self._hash.update(content)
         self.count += 1
 
-    def publish(self, rejected_dir: Path, *, table: Table, site_id: str) -> Path | None:
+    def publish(self, rejected_dir: Path) -> Path | None:
         """Put the rows where people look for them.
 
         The name is made from the content: a file that stays faulty is not set aside again every
@@ -393,7 +387,7 @@ class _RejectedRows:
         if self.count == 0:
             return None
         name = f"{self._hash.hexdigest()[:16]}.jsonl"
-        path = rejected_dir / table.name / f"site_id={site_id}" / name
+        path = rejected_dir / self._folder / name
         if not path.exists():
             write_atomically(path, self._path.read_bytes())
         return path
@@ -439,7 +433,7 @@ def _write(
             pieces.append(piece)
     batch_id = _batch_id(spool.table, site_id, window, now, pieces)
     # Set aside first: a kill between the two then loses nothing a person should see.
-    rejected_file = spool.rejected.publish(rejected_dir, table=spool.table, site_id=site_id)
+    rejected_file = spool.rejected.publish(rejected_dir)
     files = tuple(
         _write_piece(spool, piece, batch_id=batch_id, landing_dir=landing_dir, room=room)
         for piece in pieces
@@ -501,7 +495,6 @@ def _reject_faulty(spool: _Spool, *, site_id: str, now: dt.datetime) -> None:
             else:
                 field, expected = table.rules[number].field, table.rules[number].expected
             spool.rejected.add(
-                table,
                 Rejected(
                     reason=expected,
                     origin=origin,
@@ -565,7 +558,6 @@ def _settle_repeated(spool: _Spool) -> int:
             row = dict(zip(spool.columns, values, strict=True))
             rejected += 1
             spool.rejected.add(
-                table,
                 Rejected(
                     reason=f"{keys} stand more than once in this answer with different {content}; "
                     "none was landed (repeated: last would take the last)",
@@ -750,10 +742,8 @@ def _write_piece(
     )
     path = folder / f"{batch_id}.parquet"
 
-    def fill(stream: Any) -> None:
-        with pq.ParquetWriter(stream, table.schema, compression="zstd") as writer:
-            for arrived in rows.to_arrow_reader(100_000):
-                writer.write_table(pa.Table.from_batches([arrived]).cast(table.schema))
+    def fill(stream: BinaryIO) -> None:
+        write_rows(stream, table.schema, rows.to_arrow_reader(100_000))
 
     fill_atomically(path, fill, temporary_dir=room)
     return path

@@ -19,6 +19,7 @@ import hashlib
 import io
 import os
 import re
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,10 +31,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.files import write_atomically
+from connectors.merges import beside_others
 from connectors.tables import TABLES, Table
 
 # Part of every manifest: one made by other rules is not trusted, and all files are read again.
-RULES_VERSION: Final = "1"
+RULES_VERSION: Final = "2"
 
 MANIFEST_SCHEMA: Final = pa.schema(
     [
@@ -44,6 +46,10 @@ MANIFEST_SCHEMA: Final = pa.schema(
         ("mtime_ns", pa.int64()),
         ("sha256", pa.string()),
         ("rows", pa.int64()),
+        # Of the rows as a multiset, as decimal text of an unsigned 64-bit number: the digest of
+        # several files is their sum modulo 2^64, however the rows are spread over them. Null for
+        # a refused file. Values of different versions of DuckDB do not compare.
+        ("rows_digest", pa.string()),
         ("refused", pa.bool_()),
         ("reason", pa.string()),
     ]
@@ -57,6 +63,10 @@ _FOREIGN_DATA: Final = (
 _UNREADABLE: Final = "cannot be read: "
 _CHUNK_FILES: Final = 2000
 _CHUNK_BYTES: Final = 256 * 1024 * 1024
+_CHUNK_ROWS: Final = 4_000_000
+# Beyond this the check works on disk.
+_MEMORY: Final = "768MB"
+_DIGEST_RANGE: Final = 2**64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +81,18 @@ class LandedFile:
     mtime_ns: int
     sha256: str
     rows: int
+    rows_digest: str | None = None
     reason: str | None = None
 
     @property
     def refused(self) -> bool:
         """Whether the file broke a rule and is not used."""
         return self.reason is not None
+
+
+def sum_of_digests(files: Iterable[LandedFile]) -> str:
+    """Return the digest of all rows of several good files."""
+    return str(sum(int(file.rows_digest or 0) for file in files) % _DIGEST_RANGE)
 
 
 @dataclass(frozen=True)
@@ -115,7 +131,11 @@ def scan(landing_dir: Path, manifest_dir: Path) -> Manifest:
     an absent landing folder is an empty one. Only files that are new or changed are opened,
     together with those they could contradict. Raises ``OSError`` if a folder cannot be read.
     """
-    landing_dir = landing_dir.resolve()
+    with beside_others(landing_dir.resolve(), only_if_known=True):
+        return _scan(landing_dir.resolve(), manifest_dir)
+
+
+def _scan(landing_dir: Path, manifest_dir: Path) -> Manifest:
     manifest_dir.mkdir(parents=True, exist_ok=True)
     new: list[Path] = []
     changed: list[Path] = []
@@ -176,7 +196,7 @@ def check_files(
     files: Sequence[LandedFile],
     connection: duckdb.DuckDBPyConnection | None = None,
 ) -> list[LandedFile]:
-    """Give each file its verdict: rows, hash, and the reason if it is refused.
+    """Give each file its verdict: rows, hash, digest of its rows, or the reason it is refused.
 
     Files whose verdicts hang together must be given together (see the module). A file that
     vanishes meanwhile is left out, as if it had never been listed. ``connection`` is used if
@@ -194,8 +214,11 @@ def check_files(
         return verdicts
     with contextlib.ExitStack() as stack:
         if connection is None:
+            spill = stack.enter_context(tempfile.TemporaryDirectory(prefix="m2c-check-"))
             connection = stack.enter_context(duckdb.connect())
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"SET memory_limit = '{_MEMORY}'")
+            connection.execute("SET temp_directory = $spill", {"spill": spill})
         for chunk in _chunks(table, readable):
             verdicts += _check_rows(connection, table, chunk)
     return verdicts
@@ -374,14 +397,20 @@ def _chunks(table: Table, files: Iterable[LandedFile]) -> Iterator[list[LandedFi
     for file in files:
         groups[_group(table, file)].append(file)
     chunk: list[LandedFile] = []
-    size = 0
+    size = rows = 0
     for group in groups.values():
         group_size = sum(file.size for file in group)
-        if chunk and (len(chunk) + len(group) > _CHUNK_FILES or size + group_size > _CHUNK_BYTES):
+        group_rows = sum(file.rows for file in group)
+        if chunk and (
+            len(chunk) + len(group) > _CHUNK_FILES
+            or size + group_size > _CHUNK_BYTES
+            or rows + group_rows > _CHUNK_ROWS
+        ):
             yield chunk
-            chunk, size = [], 0
+            chunk, size, rows = [], 0, 0
         chunk += group
         size += group_size
+        rows += group_rows
     if chunk:
         yield chunk
 
@@ -389,26 +418,50 @@ def _chunks(table: Table, files: Iterable[LandedFile]) -> Iterator[list[LandedFi
 def _check_rows(
     connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[LandedFile]
 ) -> list[LandedFile]:
+    """Give verdicts on files whose footers are good.
+
+    All are screened at once, which is cheap and says only whether anything is wrong. Rows are
+    looked at one by one, to say which and why, only in files that the screening found fault with.
+    """
     try:
-        reasons = _row_faults(connection, table, files)
+        digests, faulty = _screen(connection, table, files)
+        reasons = _row_faults(connection, table, faulty) if faulty else {}
+        good = [file for file in files if file.path not in reasons]
+        if good and not _keys_differ(connection, table, files):
+            reasons |= _repeated_keys(connection, table, good)
     except duckdb.Error as error:
         if len(files) == 1:
-            if not files[0].path.exists():
-                return []
-            return [replace(files[0], reason=_UNREADABLE + _first_line(error))]
+            return _unscreened(connection, table, files[0], error)
         readable = []
-        broken = []
+        unreadable = []
         for file in files:
             for verdict in _check_rows(connection, table, [file]):
                 if verdict.reason is not None and verdict.reason.startswith(_UNREADABLE):
-                    broken.append(verdict)
+                    unreadable.append(verdict)
                 else:
                     readable.append(file)
-        return [*broken, *(_check_rows(connection, table, readable) if readable else [])]
-    good = [file for file in files if file.path not in reasons]
-    if good:
-        reasons |= _repeated_keys(connection, table, good)
-    return [replace(file, reason=reasons.get(file.path)) for file in files]
+        if len(readable) == len(files):
+            raise
+        return [*unreadable, *(_check_rows(connection, table, readable) if readable else [])]
+    return [
+        replace(file, reason=reasons[file.path])
+        if file.path in reasons
+        else replace(file, rows_digest=digests.get(file.path, "0"))
+        for file in files
+    ]
+
+
+def _unscreened(
+    connection: duckdb.DuckDBPyConnection, table: Table, file: LandedFile, error: duckdb.Error
+) -> list[LandedFile]:
+    """Say what is wrong with a file that could not be screened, if it still exists."""
+    if not file.path.exists():
+        return []
+    # Arithmetic on an instant that is none fails; the rule that is broken first says it better.
+    with contextlib.suppress(duckdb.Error):
+        for reason in _row_faults(connection, table, [file]).values():
+            return [replace(file, reason=reason)]
+    return [replace(file, reason=_UNREADABLE + _first_line(error))]
 
 
 def _listed_table(files: Sequence[LandedFile]) -> pa.Table:
@@ -430,23 +483,97 @@ _EPOCH: Final = dt.date(1970, 1, 1)
 _DAY_US: Final = 86_400_000_000
 
 
+def _day_of(instant: str) -> str:
+    """Return SQL for the UTC day of an instant, counted from 1970.
+
+    The arithmetic is on microseconds: a date of a timestamp depends on the session's time zone.
+    """
+    us = f"epoch_us({instant})"
+    return f"(({us} - ({us} % {_DAY_US} + {_DAY_US}) % {_DAY_US}) // {_DAY_US})"
+
+
+def _screen(
+    connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[LandedFile]
+) -> tuple[dict[Path, str], list[LandedFile]]:
+    """Return the digest of each file's rows, and the files in which some row breaks a rule.
+
+    Rules about texts are asked once for all rows that have the same texts, of which a file has
+    about as many as meters.
+    """
+    texts = ", ".join(table.texts)
+    in_rows = " OR ".join(
+        f"coalesce(bool_or({rule.broken}), false)" for rule in table.rules_of_rows()
+    )
+    in_texts = " OR ".join(f"coalesce({rule.broken}, false)" for rule in table.rules_of_texts())
+    connection.register("listed", _listed_table(files))
+    try:
+        found = connection.execute(
+            f"""
+            WITH g AS (
+                SELECT
+                    filename, {texts},
+                    sum(hash({", ".join(table.columns)})) AS digest,
+                    min({table.instant}) AS first_instant,
+                    max({table.instant}) AS last_instant,
+                    {in_rows} AS rows_broken
+                FROM {_ROWS}
+                GROUP BY filename, {texts}
+            )
+            SELECT
+                g.filename,
+                CAST(sum(g.digest) % {_DIGEST_RANGE} AS VARCHAR),
+                bool_or(CASE
+                    WHEN g.rows_broken OR {in_texts} THEN true
+                    ELSE g.{table.partition} <> f.folder_key
+                        OR {_day_of("g.first_instant")} <> f.folder_day
+                        OR {_day_of("g.last_instant")} <> f.folder_day
+                END)
+            FROM g JOIN listed AS f ON f.filename = g.filename
+            GROUP BY g.filename
+            """,
+            {"paths": [str(file.path) for file in files]},
+        ).fetchall()
+    finally:
+        connection.unregister("listed")
+    broken = {Path(filename) for filename, _, is_broken in found if is_broken}
+    return (
+        {Path(filename): digest for filename, digest, _ in found},
+        [file for file in files if file.path in broken],
+    )
+
+
+def _keys_differ(
+    connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[LandedFile]
+) -> bool:
+    """Tell whether no key stands twice in a batch, for certain: as many hashes as rows."""
+    identity = ", ".join(_identity(table))
+    found = connection.execute(
+        f"SELECT count(*), count(DISTINCT hash({identity})) FROM {_ROWS}",
+        {"paths": [str(file.path) for file in files]},
+    ).fetchall()
+    rows, keys = found[0]
+    return bool(rows == keys)
+
+
+def _identity(table: Table) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((table.partition, *table.key, "batch_id")))
+
+
 def _row_faults(
     connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[LandedFile]
 ) -> dict[Path, str]:
     """Return the first fault of each file that has one."""
-    connection.register("listed", _listed_table(files))
-    paths = [str(file.path) for file in files]
     misfiled = len(table.rules)
     misdated = misfiled + 1
-    # The arithmetic is on microseconds: a date of a timestamp depends on the session's time zone.
     fault = table.fault_expression().removesuffix(" END") + (
         f" WHEN r.{table.partition} <> f.folder_key THEN {misfiled}"
-        f" WHEN (epoch_us({table.instant}) - (epoch_us({table.instant}) % {_DAY_US} + {_DAY_US})"
-        f" % {_DAY_US}) // {_DAY_US} <> f.folder_day THEN {misdated} END"
+        f" WHEN {_day_of(table.instant)} <> f.folder_day THEN {misdated} END"
     )
     # Columns by name: a file may have others besides.
     own = ", ".join(f"r.{column}" for column in table.columns)
     columns = ", ".join(f"CAST(r.{column} AS VARCHAR) AS {column}" for column in table.columns)
+    connection.register("listed", _listed_table(files))
+    paths = [str(file.path) for file in files]
     faulty = connection.execute(
         f"""
         WITH checked AS (
@@ -500,14 +627,20 @@ def _repeated_keys(
     needs nothing but the folder. Two files that say the same are harmless, and a merge of small
     files that was cut short leaves exactly that.
     """
-    identity = list(dict.fromkeys((table.partition, *table.key, "batch_id")))
+    identity = _identity(table)
     keys = ", ".join(identity)
     said = ", ".join(f"r.{column}" for column in table.columns if column not in identity)
     own = ", ".join(table.columns)
     same = " AND ".join(f"r.{column} IS NOT DISTINCT FROM d.{column}" for column in identity)
     repeated = connection.execute(
         f"""
-        WITH r AS (SELECT {own}, filename, file_row_number FROM {_ROWS}),
+        WITH suspects AS (
+            SELECT hash({keys}) AS key_hash FROM {_ROWS} GROUP BY ALL HAVING count(*) > 1
+        ),
+        r AS (
+            SELECT {own}, filename, file_row_number FROM {_ROWS}
+            WHERE hash({keys}) IN (SELECT key_hash FROM suspects)
+        ),
         d AS (SELECT {keys} FROM r GROUP BY {keys} HAVING count(*) > 1)
         SELECT
             r.filename,
@@ -551,6 +684,14 @@ def _repeated_keys(
 # --- the manifest file ---------------------------------------------------------------------------
 
 
+def _made_by() -> dict[str, str]:
+    """Return what a manifest must have been made by to be trusted.
+
+    DuckDB's hash may be another in another version, and digests with it.
+    """
+    return {"rules_version": RULES_VERSION, "duckdb_version": duckdb.__version__}
+
+
 def _read_manifest(table: Table, manifest_dir: Path) -> dict[Path, LandedFile]:
     path = manifest_dir / f"{table.name}.parquet"
     try:
@@ -561,7 +702,7 @@ def _read_manifest(table: Table, manifest_dir: Path) -> dict[Path, LandedFile]:
         # A manifest is only a memory of checks: without it everything is checked again.
         return {}
     metadata = listed.schema.metadata or {}
-    if metadata.get(b"rules_version") != RULES_VERSION.encode():
+    if any(metadata.get(name.encode()) != value.encode() for name, value in _made_by().items()):
         return {}
     return {
         Path(row["path"]): LandedFile(
@@ -573,6 +714,7 @@ def _read_manifest(table: Table, manifest_dir: Path) -> dict[Path, LandedFile]:
             mtime_ns=row["mtime_ns"],
             sha256=row["sha256"],
             rows=row["rows"],
+            rows_digest=row["rows_digest"],
             reason=row["reason"],
         )
         for row in listed.to_pylist()
@@ -590,13 +732,14 @@ def _write_manifest(table: Table, manifest_dir: Path, files: Sequence[LandedFile
                 "mtime_ns": file.mtime_ns,
                 "sha256": file.sha256,
                 "rows": file.rows,
+                "rows_digest": file.rows_digest,
                 "refused": file.refused,
                 "reason": file.reason,
             }
             for file in files
         ],
         schema=MANIFEST_SCHEMA,
-    ).replace_schema_metadata({"rules_version": RULES_VERSION})
+    ).replace_schema_metadata(_made_by())
     _write_if_changed(listed, manifest_dir / f"{table.name}.parquet")
     _write_if_changed(table.schema.empty_table(), manifest_dir / f"empty_{table.name}.parquet")
 

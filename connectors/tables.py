@@ -8,6 +8,7 @@ where files are, or what becomes of a row that breaks a rule.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -53,6 +54,24 @@ class Table:
     def columns(self) -> tuple[str, ...]:
         """All columns in their order."""
         return tuple(self.schema.names)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The columns that hold text."""
+        return tuple(field.name for field in self.schema if pa.types.is_string(field.type))
+
+    def rules_of_texts(self) -> tuple[Rule, ...]:
+        """Return the rules that depend on nothing but texts, so that they hold for all rows that
+        have the same texts."""
+        return tuple(rule for rule in self.rules if not self._reads_more_than_texts(rule))
+
+    def rules_of_rows(self) -> tuple[Rule, ...]:
+        """Return the other rules."""
+        return tuple(rule for rule in self.rules if self._reads_more_than_texts(rule))
+
+    def _reads_more_than_texts(self, rule: Rule) -> bool:
+        others = set(self.columns) - set(self.texts)
+        return not others.isdisjoint(re.findall(r"\w+", rule.broken))
 
     def fault_expression(self) -> str:
         """Return SQL giving the number of the first rule a row breaks, null if none."""

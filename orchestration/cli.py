@@ -38,6 +38,7 @@ from orchestration.settings import (
 from orchestration.steps import (
     App,
     close_period,
+    compact_days,
     issue_period,
     land_sites,
     publish_period,
@@ -153,6 +154,17 @@ def build(app: App) -> int:
         _show_periods(app, summary["periods"])
         app.terminal.lines([f"published {app.data_dir.marts}"])
     return _tell_refused(app, refused)
+
+
+@command(cli)
+@click.option("--before", type=DAY, help="Only days before this UTC day.")
+@click.option("--dry-run", is_flag=True, help="Show what would be merged and change nothing.")
+def compact(app: App, before: date | None, dry_run: bool) -> int:
+    """Merge the landed files of each day that is over into one. Every row stays as it is."""
+    report = compact_days(app, before=before, dry_run=dry_run)
+    app.answer(report)
+    _tell_refused(app, report["refused"])
+    return int(report["exit_code"])
 
 
 def _tell_refused(app: App, refused: list[dict[str, str]]) -> int:

@@ -13,7 +13,7 @@ from orchestration.defs.billing.assets import billing_assets
 from orchestration.defs.collections.assets import reminders
 from orchestration.defs.invoicing.assets import invoicing_assets
 from orchestration.defs.jobs import JOBS, SCHEDULES, refresh_marts_after_money
-from orchestration.defs.landing.assets import landing_asset, site_specs
+from orchestration.defs.landing.assets import compacted_days, landing_asset, site_specs
 from orchestration.defs.warehouse import assets as warehouse
 from orchestration.resources import DataDirResource
 from orchestration.settings import DataDir
@@ -36,6 +36,7 @@ def build_definitions(data_dir: DataDir) -> dg.Definitions:
         assets=[
             *site_specs(data_dir),
             landing_asset(data_dir),
+            compacted_days,
             warehouse.book,
             warehouse.landed_batches,
             _LEDGER,

@@ -82,6 +82,14 @@ def land_sites(app: App, sites: list[str], *, first: date, last: date) -> dict[s
     return results
 
 
+def compact_days(app: App, *, before: date | None, dry_run: bool) -> Report:
+    """Merge the landed files of days that are over, or show which would be."""
+    config = {"before": before.isoformat() if before else "", "dry_run": dry_run}
+    with app.terminal.step("merging landed files" + (" (dry run)" if dry_run else "")):
+        outcome = app.runner.run("compact", config={"compacted_days": config})
+    return outcome.reports["compacted_days"]
+
+
 def close_period(
     app: App, period: str, *, dry_run: bool = False, refresh: bool = True
 ) -> tuple[Report, list[dict[str, str]]]:

@@ -8,17 +8,18 @@ leaves either the old or the new.
 from __future__ import annotations
 
 import shutil
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.book import Book, compile_book, load_book
+from connectors.compaction import Compaction, compact
 from connectors.landing import Manifest, scan
 from exporters.ledger.extract import write_extract
 from orchestration.locks import hold
-from orchestration.settings import DataDir, code_version
+from orchestration.settings import DataDir, SettingsError, code_version
 
 _CONTEXT_SCHEMA = pa.schema(
     [
@@ -42,6 +43,37 @@ def refresh_manifest(data_dir: DataDir) -> Manifest:
     """List the landed batches, checking those not seen before."""
     with hold(data_dir.locks, "warehouse", purpose="listing landed batches"):
         return scan(data_dir.landing, data_dir.manifest)
+
+
+def compact_landing(
+    data_dir: DataDir, *, now: datetime, before: date | None, dry_run: bool
+) -> Compaction:
+    """Merge the landed files of days that no landing reads again, or of those before `before`.
+
+    The manifest is renewed under the same lock: what a build reads next is what is there. Raises
+    BookError, and SettingsError when `before` is later than the book's `lookback_days` allow.
+    """
+    lookback = load_book(data_dir.book).settings.lookback_days
+    over = now.astimezone(UTC).date() - timedelta(days=lookback)
+    if before is not None and before > over:
+        raise SettingsError(
+            f"{before} is too late: the last {lookback} days (lookback_days of the book) are "
+            f"landed again every night; days before {over} can be merged"
+        )
+    with (
+        hold(data_dir.locks, "warehouse", purpose="merging landed files"),
+        # An orphan of a killed run may still be reading.
+        hold(data_dir.locks, "dbt", purpose="merging landed files"),
+    ):
+        done = compact(
+            data_dir.landing,
+            scan(data_dir.landing, data_dir.manifest),
+            before=before or over,
+            dry_run=dry_run,
+        )
+        if done.days and not dry_run:
+            scan(data_dir.landing, data_dir.manifest)
+    return done
 
 
 def refresh_ledger_extract(data_dir: DataDir) -> None:

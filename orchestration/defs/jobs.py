@@ -30,6 +30,11 @@ land = dg.define_asset_job(
     dg.AssetSelection.assets(dg.AssetKey(["landing", "readings"])),
     description="Read one site's days into the landing zone.",
 )
+compact = dg.define_asset_job(
+    "compact",
+    dg.AssetSelection.assets("compacted_days"),
+    description="Merge the landed files of days that are over, one file a day.",
+)
 build = dg.define_asset_job(
     "build", _build, description="Rebuild the warehouse and replace the published marts."
 )
@@ -73,7 +78,7 @@ remind = dg.define_asset_job(
     description="Plan or send the reminders that are due.",
 )
 
-JOBS = [land, build, close, issue, reports, refresh, publish, payments, remind]
+JOBS = [land, compact, build, close, issue, reports, refresh, publish, payments, remind]
 CHANGES_THE_LEDGER = [close, issue, publish, payments, remind]
 
 

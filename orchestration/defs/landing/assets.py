@@ -1,4 +1,4 @@
-"""Landing: each site's readings by UTC day, and how fresh each site is."""
+"""Landing: each site's readings by UTC day, and the merging of days that are over."""
 
 import json
 import os
@@ -15,8 +15,10 @@ from connectors.registry import SourceSpec
 from orchestration.dbt import OWNERS
 from orchestration.instance import FROM_TERMINAL_TAG
 from orchestration.partitions import landing_partitions
+from orchestration.reports import materialized
 from orchestration.resources import DataDirResource
-from orchestration.settings import STAND_IN_SOURCES, DataDir
+from orchestration.settings import STAND_IN_SOURCES, DataDir, parse_day
+from orchestration.warehouse import compact_landing
 
 _RETRIES = 3
 _RETRY_SECONDS = 600
@@ -92,6 +94,32 @@ def landing_asset(data_dir: DataDir) -> dg.AssetsDefinition:
         )
 
     return readings
+
+
+class CompactConfig(dg.Config):
+    """`before` is a UTC day, `YYYY-MM-DD`, or empty for all days that are over; `dry_run` merges
+    nothing."""
+
+    before: str = ""
+    dry_run: bool = False
+
+
+@dg.asset(
+    group_name="landing",
+    owners=OWNERS["landing"],
+    kinds={"parquet"},
+    pool="warehouse",
+    deps=[dg.AssetKey(["landing", "readings"])],
+)
+def compacted_days(config: CompactConfig, data_dir: DataDirResource) -> dg.MaterializeResult:
+    """Days that no landing reads again, one file each: every row stays, with its batch."""
+    done = compact_landing(
+        data_dir.layout(),
+        now=data_dir.clock()(),
+        before=parse_day(config.before) if config.before else None,
+        dry_run=config.dry_run,
+    )
+    return materialized(done.as_dict(), words=done.describe(), exit_code=int(done.needs_person))
 
 
 def source_of(book: Book, site_id: str) -> SourceSpec:

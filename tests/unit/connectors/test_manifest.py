@@ -17,6 +17,7 @@ import pytest
 
 from connectors import manifest as manifest_module
 from connectors.landing import Manifest, scan
+from connectors.manifest import sum_of_digests
 from connectors.tables import CHARGE_EVENTS, INDEX_PRICES, READINGS, Table
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden"
@@ -495,3 +496,207 @@ def test_summary_is_ready_for_json(landing: Landing) -> None:
     summary = landing.scan().as_dict()
     assert summary["new"] == 1
     assert summary["refused"] == [{"path": str(path), "reason": landing.refused()["b-1.parquet"]}]
+
+
+# --- the digest of rows --------------------------------------------------------------------------
+
+
+def _digests(landing: Landing) -> dict[str, str | None]:
+    return {file.path.name: file.rows_digest for file in landing.scan().files}
+
+
+def _changed_values(table: Table) -> list[tuple[Table, str, object]]:
+    values: dict[Table, dict[str, object]] = {
+        READINGS: {
+            **{"source": "other", "meter_id": "m", "metric": "fuel", "unit": "Wh"},
+            **{"interval_start": DAY + HOUR / 2, "interval_end": DAY + 2 * HOUR},
+            **{"value": Decimal("1.500000001"), "quality": "suspect", "batch_id": "b-2"},
+            "ingested_at": DAY + dt.timedelta(days=1, microseconds=1),
+        },
+        CHARGE_EVENTS: {
+            **{"event_id": "ev-2", "machine_id": "M-1", "contract_id": None, "service_code": "s"},
+            **{"classification": "recurring", "occurred_at": DAY + HOUR, "quantity": Decimal(1)},
+            **{"unit": "m", "unit_amount": Decimal(81), "currency": "NOK", "description": ""},
+            **{"batch_id": "e-2", "ingested_at": DAY},
+        },
+        INDEX_PRICES: {
+            **{"hour_start": DAY + HOUR, "price": Decimal(0), "currency": "NOK"},
+            **{"batch_id": "p-2", "ingested_at": DAY + HOUR},
+        },
+    }
+    assert {*values[table], table.partition, "kind"} >= set(table.columns)
+    return [(table, column, value) for column, value in values[table].items()]
+
+
+ROW_OF: dict[str, Callable[..., dict[str, Any]]] = {
+    "readings": reading,
+    "charge_events": event,
+    "index_prices": price,
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        change
+        for table in (READINGS, CHARGE_EVENTS, INDEX_PRICES)
+        for change in _changed_values(table)
+    ],
+    ids=str,
+)
+def test_digest_depends_on_every_column(
+    landing: Landing, table: Table, column: str, value: object
+) -> None:
+    row = ROW_OF[table.name]
+    change = {column: value}
+    if column == "metric":
+        change["unit"] = "l"
+    key = "NO1" if table is INDEX_PRICES else "NO-OSL1"
+    landing.put([row()], table=table, key=key)
+    (before,) = landing.scan().files
+    landing.put([row(**change)], table=table, key=key)
+    (after,) = landing.scan().files
+    assert not after.refused
+    assert before.rows_digest != after.rows_digest
+
+
+def test_digest_depends_on_the_kind_and_the_partition(landing: Landing) -> None:
+    register = {"kind": "register", "interval_end": None}
+    landing.put([reading(**register)])
+    landing.put([reading(site_id="FI-HEL1", **register)], key="FI-HEL1")
+    gauge = {"kind": "gauge", "metric": "power", "unit": "W", "interval_end": None}
+    landing.put([reading(**gauge)], key="NO-OSL1", name="b-2.parquet")
+    assert len({file.rows_digest for file in landing.scan().files}) == 3
+
+
+def test_digest_does_not_depend_on_how_the_rows_are_written(landing: Landing) -> None:
+    rows = [
+        reading(
+            meter_id=f"m-{n % 7}",
+            interval_start=DAY + n * HOUR / 60,
+            interval_end=DAY + (n + 1) * HOUR / 60,
+            value=Decimal(n % 100) / 8,
+        )
+        for n in range(700)
+    ]
+    table = pa.Table.from_pylist(rows, schema=READINGS.schema)
+    path = landing.put(rows)
+    digests = set()
+    for written in (table, table.take(pa.array(list(reversed(range(700)))))):
+        for options in (
+            {"compression": "zstd", "use_dictionary": True},
+            {"compression": "none", "use_dictionary": False, "row_group_size": 100},
+            {"use_dictionary": ["meter_id", "value"], "data_page_version": "2.0"},
+        ):
+            pq.write_table(written, path, **options)
+            (file,) = landing.scan().files
+            digests.add(file.rows_digest)
+    pl.DataFrame(table).write_parquet(path)
+    digests |= {file.rows_digest for file in landing.scan().files}
+    by_value = path.with_name("by-value.tmp")
+    duckdb.sql(
+        f"COPY (SELECT * FROM '{path}' ORDER BY hash(value)) TO '{by_value}' (FORMAT parquet)"
+    )
+    by_value.replace(path)
+    digests |= {file.rows_digest for file in landing.scan().files}
+    assert len(digests) == 1
+    assert None not in digests
+
+
+def test_digests_of_files_add_up(landing: Landing) -> None:
+    rows = [reading(meter_id=f"m-{n}", batch_id="b") for n in range(100)]
+    whole = landing.put(rows)
+    (file,) = landing.scan().files
+    whole.unlink()
+    for part in range(3):
+        landing.put(rows[part::3], name=f"{part}.parquet")
+    parts = landing.scan().files
+    assert len(parts) == 3
+    assert sum_of_digests(parts) == file.rows_digest
+    total = duckdb.sql(
+        f"""
+        SELECT CAST(sum(CAST(rows_digest AS HUGEINT)) % 18446744073709551616 AS VARCHAR)
+        FROM '{landing.manifest_dir / "readings.parquet"}'
+        """
+    ).fetchall()
+    assert total == [(file.rows_digest,)]
+
+
+def test_row_said_twice_does_not_cancel_itself_out(landing: Landing) -> None:
+    landing.put([reading()], name="one.parquet")
+    landing.put([reading()], name="two.parquet")
+    one, two = landing.scan().files
+    assert one.rows_digest == two.rows_digest
+    assert sum_of_digests([one, two]) not in (one.rows_digest, "0")
+
+
+def test_refused_file_has_no_digest(landing: Landing) -> None:
+    landing.put([reading(unit="x")])
+    landing.scan()
+    (row,) = landing.listed()
+    assert (row["refused"], row["rows_digest"]) == (True, None)
+
+
+def test_another_version_of_duckdb_reads_everything_again(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = landing.put([reading()])
+    landing.scan()
+    assert landing.scan().new == ()
+    monkeypatch.setattr(duckdb, "__version__", "9.9.9")
+    assert landing.scan().new == (path,)
+
+
+# --- screening -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", [READINGS, CHARGE_EVENTS, INDEX_PRICES], ids=lambda t: t.name)
+def test_each_rule_is_screened_once(table: Table) -> None:
+    rows, texts = table.rules_of_rows(), table.rules_of_texts()
+    assert sorted(map(repr, (*rows, *texts))) == sorted(map(repr, table.rules))
+    for rule in texts:
+        duckdb.sql(
+            f"SELECT {rule.broken} FROM (SELECT "
+            + ", ".join(f"'x' AS {column}" for column in table.texts)
+            + ")"
+        ).fetchall()
+
+
+def test_one_bad_row_among_many_is_found_wherever_it_is(landing: Landing) -> None:
+    starts = [DAY + n * HOUR / 600 for n in range(9000)]
+    rows = [
+        reading(meter_id=f"m-{n % 50}", interval_start=start, interval_end=start + HOUR)
+        for n, start in enumerate(starts)
+    ]
+    for place in (0, 4500, 8999):
+        rows_then = [*rows]
+        rows_then[place] = rows[place] | {"interval_end": rows[place]["interval_start"]}
+        landing.put(rows_then)
+        (reason,) = landing.refused().values()
+        assert reason.startswith(f"row {place + 1}, meter ")
+        assert "expected an instant after interval_start" in reason
+
+
+def test_many_files_are_checked_in_pieces_that_memory_holds(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in range(10, 20):
+        for batch in ("b-1", "b-2"):
+            start = DAY + dt.timedelta(days=day - 10)
+            row = reading(batch_id=batch, interval_start=start, interval_end=start + HOUR)
+            landing.put([row] * (1 + (day == 14)), name=f"{batch}.parquet", date=f"2026-05-{day}")
+    whole = landing.scan()
+    sizes = []
+    check = manifest_module._check_rows
+
+    def counted(*arguments: Any) -> Any:
+        sizes.append(len(arguments[2]))
+        return check(*arguments)
+
+    monkeypatch.setattr(manifest_module, "_check_rows", counted)
+    monkeypatch.setattr(manifest_module, "_CHUNK_ROWS", 5)
+    monkeypatch.setattr(manifest_module, "RULES_VERSION", "again")
+    pieces = landing.scan()
+    assert pieces.files == whole.files
+    assert [r.path.name for r in whole.refused] == ["b-1.parquet", "b-2.parquet"]
+    assert sizes == [4, 4, 2, 4, 4, 2]

@@ -29,7 +29,7 @@ SOURCES = {
     " kind varchar, unit varchar, interval_start timestamptz, interval_end timestamptz,"
     " value decimal(24,9), quality varchar, batch_id varchar, ingested_at timestamptz",
     "manifest__readings": "partition_key varchar, date date, path varchar, rows bigint,"
-    " sha256 varchar, refused boolean",
+    " rows_digest varchar, refused boolean",
     "book__sites": "site_id varchar, timezone varchar, default_rated_kw decimal(24,9),"
     " estimation varchar",
     "book__placements": "machine_id varchar, site_id varchar, meter_id varchar,"
@@ -311,7 +311,7 @@ class Metering:
         self._warehouse.execute(
             """
             insert into manifest__readings
-            select site_id, date, 'a file', count(*), md5(string_agg(said, '|' order by said)), false
+            select site_id, date, 'a file', count(*), cast(sum(cast(hash(said) as hugeint)) % 18446744073709551616 as varchar), false
             from (
                 select site_id, cast(interval_start at time zone 'UTC' as date) as date,
                     cast(landed as varchar) as said

@@ -10,7 +10,7 @@ OURS = {
     "close": {"close_decisions", "issued_statements", "review_sheet", "statement_reports"},
     "collections": {"reminders"},
     "invoicing": {"payments_received", "xero_invoices"},
-    "landing": {"landed_batches", "landing/readings"},
+    "landing": {"compacted_days", "landed_batches", "landing/readings"},
     "ledger": {"ledger", "ledger_extract"},
     "sites": {"sites/ET-ADD1", "sites/FI-HEL1", "sites/ID-JKT1", "sites/NO-OSL1"},
 }
@@ -28,6 +28,7 @@ JOBS = {
         *("book", "landed_batches", "ledger_extract", "build_context", "published_marts"),
         *("close_decisions", "review_sheet"),
     },
+    "compact": {"compacted_days"},
     "issue": {"issued_statements"},
     "land": {"landing/readings"},
     "payments": {"payments_received"},
@@ -39,6 +40,7 @@ JOBS = {
 POOLS = {
     "book": "warehouse",
     "close_decisions": "warehouse",
+    "compacted_days": "warehouse",
     "issued_statements": "warehouse",
     "landed_batches": "warehouse",
     "ledger_extract": "warehouse",

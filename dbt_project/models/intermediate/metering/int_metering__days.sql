@@ -12,7 +12,7 @@ with manifest as (
         partition_key,
         date,
         rows,
-        sha256 as rows_digest
+        rows_digest
     from {{ source('manifest', 'readings') }}
     where not refused
 
