@@ -63,3 +63,8 @@
 {% macro thousandth(x) -%}
     (cast(cast({{ x }} as decimal(18, 9)) as decimal(18, 6)) * cast('0.001' as decimal(3, 3)))
 {%- endmacro %}
+
+{#- Whether energy is above 1.5 × rated_kw × hours: both sides times 7,200,000,000, so that nothing is divided. -#}
+{% macro is_spike(quantity, rated_kw, span_us) -%}
+    {{ exact_product(quantity, 9, '7200000000', 0) }} > {{ exact_product(rated_kw, 9, '3 * (' ~ span_us ~ ')', 0) }}
+{%- endmacro %}

@@ -1,18 +1,28 @@
 {{ config(materialized='kept', meta={'phase': 'days'}) }}
 
-with impossible_readings as (
+with series as (
 
     select
-        impossible_kind as kind,
+        series_no,
         site_id,
         usage_date,
         meter_id,
-        usage_metric as metric,
-        interval_start as span_start,
-        coalesce(interval_end, interval_start) as span_end,
-        case when kind = 'interval' then canonical_value end as quantity,
+        usage_metric,
+        kind,
         batch_id,
         ingested_at
+    from {{ ref('int_metering__series') }}
+
+),
+
+impossible_readings as (
+
+    select
+        series_no,
+        interval_start,
+        interval_end,
+        canonical_value,
+        impossible_kind
     from {{ ref('int_metering__readings') }}
     where impossible_kind is not null
 
@@ -53,17 +63,19 @@ quarantined as (
 )
 
 select
-    kind,
-    site_id,
-    usage_date,
-    meter_id,
-    metric,
-    span_start,
-    span_end,
-    quantity,
-    batch_id,
-    ingested_at
+    impossible_readings.impossible_kind as kind,
+    series.site_id,
+    series.usage_date,
+    series.meter_id,
+    series.usage_metric as metric,
+    impossible_readings.interval_start as span_start,
+    coalesce(impossible_readings.interval_end, impossible_readings.interval_start) as span_end,
+    case when series.kind = 'interval' then impossible_readings.canonical_value end as quantity,
+    series.batch_id,
+    series.ingested_at
 from impossible_readings
+inner join series
+    on impossible_readings.series_no = series.series_no
 union all
 select
     'register_reset' as kind,

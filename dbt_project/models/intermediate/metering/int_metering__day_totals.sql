@@ -6,14 +6,23 @@ with reading_tallies as (
         site_id,
         usage_date,
         metric,
+        meter_day_no,
         rows_landed,
-        rows_used,
         rows_impossible,
         rows_rejected,
         rows_superseded,
         rows_unused_kind,
         impossible_quantity
     from {{ ref('int_metering__reading_tallies') }}
+
+),
+
+used_tallies as (
+
+    select
+        meter_day_no,
+        rows_used
+    from {{ ref('int_metering__used_tallies') }}
 
 ),
 
@@ -33,18 +42,20 @@ interval_tallies as (
 of_rows as (
 
     select
-        site_id,
-        usage_date,
-        metric,
-        sum(rows_landed) as rows_landed,
-        sum(rows_used) as rows_used,
-        sum(rows_impossible) as rows_impossible,
-        sum(rows_rejected) as rows_rejected,
-        sum(rows_superseded) as rows_superseded,
-        sum(rows_unused_kind) as rows_unused_kind,
-        sum(impossible_quantity) as impossible_quantity
+        reading_tallies.site_id,
+        reading_tallies.usage_date,
+        reading_tallies.metric,
+        sum(reading_tallies.rows_landed) as rows_landed,
+        coalesce(sum(used_tallies.rows_used), 0) as rows_used,
+        sum(reading_tallies.rows_impossible) as rows_impossible,
+        sum(reading_tallies.rows_rejected) as rows_rejected,
+        sum(reading_tallies.rows_superseded) as rows_superseded,
+        sum(reading_tallies.rows_unused_kind) as rows_unused_kind,
+        sum(reading_tallies.impossible_quantity) as impossible_quantity
     from reading_tallies
-    group by site_id, usage_date, metric
+    left join used_tallies
+        on reading_tallies.meter_day_no = used_tallies.meter_day_no
+    group by reading_tallies.site_id, reading_tallies.usage_date, reading_tallies.metric
 
 ),
 

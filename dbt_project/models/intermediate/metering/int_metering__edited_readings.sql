@@ -1,24 +1,44 @@
--- Rule 1a: what people decided about readings, applied to the rows that deduplication kept.
-with versions as (
+{{ config(materialized='in_hand', meta={'phase': 'days'}) }}
+
+-- Rule 1a: what people decided about readings, of those that deduplication kept.
+with series as (
 
     select
-        reading_no,
+        series_no,
         site_id,
         meter_id,
         metric,
-        usage_metric,
-        kind,
+        usage_metric
+    from {{ ref('int_metering__series') }}
+
+),
+
+kinds as (
+
+    select series_no
+    from {{ ref('int_metering__kinds') }}
+    where not is_unused
+
+),
+
+readings as (
+
+    select
+        series_no,
         interval_start,
-        interval_end,
-        usage_date,
-        parts,
-        denominator,
-        canonical_value,
-        batch_id,
-        ingested_at,
-        fate,
-        fate_reason
-    from {{ ref('int_metering__versions') }}
+        interval_end
+    from {{ ref('int_metering__readings') }}
+    where impossible_kind is null
+
+),
+
+superseded as (
+
+    select
+        series_no,
+        interval_start,
+        reaches_to
+    from {{ ref('int_metering__superseded') }}
 
 ),
 
@@ -33,42 +53,55 @@ reading_edits as (
         case metric when 'power' then 'energy' else metric end as usage_metric,
         from_at,
         to_at,
-        action,
-        reason
+        action
     from {{ source('book', 'reading_edits') }}
+
+),
+
+edited_series as (
+
+    select
+        series.series_no,
+        reading_edits.from_at,
+        reading_edits.to_at,
+        reading_edits.action
+    from series
+    inner join kinds
+        on series.series_no = kinds.series_no
+    inner join reading_edits
+        on
+            series.site_id = reading_edits.site_id
+            and series.meter_id = reading_edits.meter_id
+            and series.usage_metric = reading_edits.usage_metric
+            and reading_edits.metric in (series.metric, series.usage_metric)
+
+),
+
+edited as (
+
+    select
+        readings.series_no,
+        readings.interval_start,
+        coalesce(readings.interval_end, readings.interval_start) as reaches_to,
+        edited_series.action
+    from readings
+    inner join edited_series
+        on
+            readings.series_no = edited_series.series_no
+            and readings.interval_start >= edited_series.from_at
+            and readings.interval_start < edited_series.to_at
 
 )
 
 select
-    versions.reading_no,
-    versions.site_id,
-    versions.meter_id,
-    versions.metric,
-    versions.usage_metric,
-    versions.kind,
-    versions.interval_start,
-    versions.interval_end,
-    versions.usage_date,
-    versions.parts,
-    versions.denominator,
-    versions.canonical_value,
-    versions.batch_id,
-    versions.ingested_at,
-    case
-        when versions.fate is not null then versions.fate
-        when reading_edits.action in ('reject', 'set') then 'rejected'
-    end as fate,
-    case
-        when versions.fate is not null then versions.fate_reason
-        when reading_edits.action in ('reject', 'set') then reading_edits.reason
-    end as fate_reason,
-    versions.fate is null and coalesce(reading_edits.action = 'accept', false) as is_spike_allowed
-from versions
-left join reading_edits
+    edited.series_no,
+    edited.interval_start,
+    edited.reaches_to,
+    edited.action != 'accept' as is_rejected
+from edited
+left join superseded
     on
-        versions.site_id = reading_edits.site_id
-        and versions.meter_id = reading_edits.meter_id
-        and versions.usage_metric = reading_edits.usage_metric
-        and reading_edits.metric in (versions.metric, versions.usage_metric)
-        and versions.interval_start >= reading_edits.from_at
-        and versions.interval_start < reading_edits.to_at
+        edited.series_no = superseded.series_no
+        and edited.interval_start = superseded.interval_start
+        and edited.reaches_to = superseded.reaches_to
+where superseded.series_no is null

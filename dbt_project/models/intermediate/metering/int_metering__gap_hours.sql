@@ -47,7 +47,15 @@ zone_spans as (
 
 ),
 
--- Nothing was measured inside a gap, so an hour later than 28 days (29, whatever the clocks did) after its beginning has no model.
+landed as (
+
+    select first_landed_at
+    from {{ ref('int_metering__landed') }}
+
+),
+
+-- Nothing was measured inside a gap, so an hour later than 28 days (29, whatever the clocks did) after its beginning has no model; nor has one
+-- before anything had landed.
 left_over as (
 
     select
@@ -59,8 +67,10 @@ left_over as (
         gaps.is_open,
         gaps.gap_start,
         gaps.gap_end,
+        greatest(gaps.gap_start, landed.first_landed_at) as modelled_from,
         least(gaps.gap_end, gaps.gap_start + interval 29 day) as modelled_to
     from gaps
+    cross join landed
     inner join sites
         on gaps.site_id = sites.site_id
     left join interpolated
@@ -83,15 +93,16 @@ of_one_offset as (
         left_over.is_open,
         left_over.gap_start,
         left_over.gap_end,
-        {{ us('greatest(left_over.gap_start, zone_spans.from_at)') }} as from_us,
+        {{ us('greatest(left_over.modelled_from, zone_spans.from_at)') }} as from_us,
         {{ us('least(left_over.modelled_to, zone_spans.to_at)') }} as to_us,
         zone_spans.utc_offset_seconds * cast(1000000 as bigint) as offset_us
     from left_over
     inner join zone_spans
         on
             left_over.timezone = zone_spans.timezone
-            and left_over.gap_start < zone_spans.to_at
+            and left_over.modelled_from < zone_spans.to_at
             and left_over.modelled_to > zone_spans.from_at
+            and left_over.modelled_from < left_over.modelled_to
 
 ),
 

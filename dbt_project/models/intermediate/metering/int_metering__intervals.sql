@@ -1,21 +1,39 @@
--- The intervals at work: of the days in hand those that lie inside one UTC day; of spans in hand those that may reach over a day's bounds.
-with used_intervals as (
+-- The intervals that are looked at one by one: of the days in hand those inside one UTC day, of meters that are not plain on it; of spans in
+-- hand those that may reach over a day's bounds.
+with series as (
 
     select
+        series_no,
         site_id,
         meter_id,
         usage_metric,
-        interval_start,
-        interval_end,
-        canonical_value,
-        is_spike_allowed,
         batch_id,
         ingested_at
-    from {{ ref('int_metering__edited_readings') }}
+    from {{ ref('int_metering__series') }}
+
+),
+
+used_readings as (
+
+    select
+        meter_day_no,
+        series_no,
+        interval_start,
+        interval_end,
+        quantity,
+        is_spike_allowed
+    from {{ ref('int_metering__used_readings') }}
     where
-        fate is null
-        and kind = 'interval'
+        is_interval
         and interval_end <= {{ utc_day_end('interval_start') }}
+
+),
+
+used_tallies as (
+
+    select meter_day_no
+    from {{ ref('int_metering__used_tallies') }}
+    where not is_plain
 
 ),
 
@@ -95,18 +113,22 @@ set_by_hand as (
 )
 
 select
-    site_id,
-    meter_id,
-    usage_metric as metric,
+    series.site_id,
+    series.meter_id,
+    series.usage_metric as metric,
     'interval' as origin,
-    interval_start,
-    interval_end,
-    canonical_value as quantity,
-    is_spike_allowed,
-    batch_id,
-    batch_id as end_batch_id,
-    ingested_at
-from used_intervals
+    used_readings.interval_start,
+    used_readings.interval_end,
+    used_readings.quantity,
+    used_readings.is_spike_allowed,
+    series.batch_id,
+    series.batch_id as end_batch_id,
+    series.ingested_at
+from used_readings
+inner join used_tallies
+    on used_readings.meter_day_no = used_tallies.meter_day_no
+inner join series
+    on used_readings.series_no = series.series_no
 union all
 select
     site_id,

@@ -1,63 +1,56 @@
+{{ config(materialized='in_hand', meta={'phase': 'days'}) }}
+
 -- Rule 0: one kind a day. Of a meter's rows of one metric on one UTC day only the best kind present counts.
-with readings as (
+with series as (
 
     select
-        reading_no,
-        site_id,
-        meter_id,
-        metric,
-        usage_metric,
-        kind,
-        interval_start,
-        interval_end,
-        usage_date,
-        parts,
-        denominator,
-        canonical_value,
-        batch_id,
-        ingested_at,
-        impossible_kind,
+        series_no,
+        meter_day_no,
         case kind when 'interval' then 1 when 'register' then 2 else 3 end as kind_rank
+    from {{ ref('int_metering__series') }}
+
+),
+
+readings as (
+
+    select
+        series_no,
+        impossible_kind
     from {{ ref('int_metering__readings') }}
 
 ),
 
-mixed_kinds as (
+tallies as (
 
     select
-        site_id,
-        meter_id,
-        usage_metric,
-        usage_date,
-        best_rank
-    from {{ ref('int_metering__mixed_kinds') }}
+        series_no,
+        count(*) as rows_landed,
+        count(impossible_kind) as rows_impossible
+    from readings
+    group by series_no
+
+),
+
+best_kinds as (
+
+    select
+        series.meter_day_no,
+        min(series.kind_rank) as kind_rank
+    from series
+    inner join tallies
+        on series.series_no = tallies.series_no
+    where tallies.rows_landed > tallies.rows_impossible
+    group by series.meter_day_no
 
 )
 
 select
-    readings.reading_no,
-    readings.site_id,
-    readings.meter_id,
-    readings.metric,
-    readings.usage_metric,
-    readings.kind,
-    readings.interval_start,
-    readings.interval_end,
-    readings.usage_date,
-    readings.parts,
-    readings.denominator,
-    readings.canonical_value,
-    readings.batch_id,
-    readings.ingested_at,
-    case
-        when readings.impossible_kind is not null then 'quarantined'
-        when readings.kind_rank > mixed_kinds.best_rank then 'unused_kind'
-    end as fate,
-    readings.impossible_kind as fate_reason
-from readings
-left join mixed_kinds
-    on
-        readings.site_id = mixed_kinds.site_id
-        and readings.meter_id = mixed_kinds.meter_id
-        and readings.usage_metric = mixed_kinds.usage_metric
-        and readings.usage_date = mixed_kinds.usage_date
+    series.series_no,
+    tallies.rows_landed,
+    tallies.rows_impossible,
+    coalesce(series.kind_rank > best_kinds.kind_rank, false) as is_unused
+from series
+inner join tallies
+    on series.series_no = tallies.series_no
+left join best_kinds
+    on series.meter_day_no = best_kinds.meter_day_no

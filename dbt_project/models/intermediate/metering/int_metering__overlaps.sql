@@ -19,43 +19,6 @@ with intervals as (
 
 ),
 
-days_in_hand as (
-
-    select
-        site_id,
-        min({{ utc_day_start('usage_date') }}) as first_at,
-        max({{ utc_day_start('usage_date + 1') }}) as last_at
-    from {{ ref('int_metering__days_in_hand') }}
-    group by site_id
-
-),
-
-crossing_today as (
-
-    select
-        site_id,
-        meter_id,
-        metric,
-        interval_start,
-        interval_end
-    from {{ ref('int_metering__crossing_today') }}
-
-),
-
-set_by_hand as (
-
-    select
-        site_id,
-        meter_id,
-        metric,
-        from_at,
-        to_at
-    from {{ source('book', 'reading_edits') }}
-    where action = 'set'
-
-),
-
--- What reaches into the days in hand from outside them.
 visitors as (
 
     select
@@ -64,20 +27,7 @@ visitors as (
         metric,
         interval_start,
         interval_end
-    from crossing_today
-    union all
-    select
-        set_by_hand.site_id,
-        set_by_hand.meter_id,
-        set_by_hand.metric,
-        set_by_hand.from_at as interval_start,
-        set_by_hand.to_at as interval_end
-    from set_by_hand
-    inner join days_in_hand
-        on
-            set_by_hand.site_id = days_in_hand.site_id
-            and set_by_hand.to_at > days_in_hand.first_at
-            and set_by_hand.from_at < days_in_hand.last_at
+    from {{ ref('int_metering__visitors') }}
 
 ),
 

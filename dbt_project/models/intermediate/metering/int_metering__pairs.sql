@@ -1,22 +1,49 @@
 -- What rules 2 and 3 start from: each register or gauge beside the used row of its meter that comes next.
-with samples as (
+with series as (
 
     select
+        series_no,
         site_id,
+        usage_date,
         meter_id,
         usage_metric,
-        usage_date,
         kind,
-        interval_start,
-        parts,
         denominator,
-        is_spike_allowed,
         batch_id,
         ingested_at
-    from {{ ref('int_metering__edited_readings') }}
-    where
-        fate is null
-        and kind != 'interval'
+    from {{ ref('int_metering__series') }}
+
+),
+
+used_readings as (
+
+    select
+        series_no,
+        interval_start,
+        parts,
+        is_spike_allowed
+    from {{ ref('int_metering__used_readings') }}
+    where not is_interval
+
+),
+
+samples as (
+
+    select
+        series.site_id,
+        series.meter_id,
+        series.usage_metric,
+        series.usage_date,
+        series.kind,
+        used_readings.interval_start,
+        used_readings.parts,
+        series.denominator,
+        used_readings.is_spike_allowed,
+        series.batch_id,
+        series.ingested_at
+    from used_readings
+    inner join series
+        on used_readings.series_no = series.series_no
 
 ),
 

@@ -3,7 +3,33 @@
 -- Rule 6 inside the days in hand: usage by responsibility and quarter-hour. All finer bounds than those of responsibility (bands, index hours,
 -- demand windows, local hours and days) lie on quarter-hours, and cum(t) gives the same whatever else is cut.
 {% set quarter_us = 900000000 %}
-with accepted as (
+with used_readings as (
+
+    select
+        meter_day_no,
+        interval_start,
+        interval_end,
+        quantity
+    from {{ ref('int_metering__used_readings') }}
+
+),
+
+used_tallies as (
+
+    select
+        meter_day_no,
+        site_id,
+        meter_id,
+        metric,
+        first_start,
+        last_end,
+        is_in_quarters
+    from {{ ref('int_metering__used_tallies') }}
+    where is_plain
+
+),
+
+validated_intervals as (
 
     select
         site_id,
@@ -29,23 +55,90 @@ responsibilities as (
 
 ),
 
+plain_spans as (
+
+    select
+        used_tallies.meter_day_no,
+        used_tallies.metric,
+        responsibilities.span_no,
+        responsibilities.span_start,
+        responsibilities.span_end,
+        used_tallies.is_in_quarters
+        and responsibilities.span_start <= used_tallies.first_start
+        and responsibilities.span_end >= used_tallies.last_end as is_uncut
+    from used_tallies
+    inner join responsibilities
+        on
+            used_tallies.site_id = responsibilities.site_id
+            and used_tallies.meter_id = responsibilities.meter_id
+            and used_tallies.first_start < responsibilities.span_end
+            and used_tallies.last_end > responsibilities.span_start
+
+),
+
+-- Where one span holds all day and every interval lies in one quarter-hour there is nothing to cut.
+uncut as (
+
+    select
+        plain_spans.span_no,
+        plain_spans.metric,
+        {{ us('used_readings.interval_start') }} // {{ quarter_us }} as quarter_no,
+        used_readings.quantity,
+        {{ us('used_readings.interval_end') }} - {{ us('used_readings.interval_start') }} as covered_us
+    from used_readings
+    inner join plain_spans
+        on used_readings.meter_day_no = plain_spans.meter_day_no
+    where plain_spans.is_uncut
+
+),
+
+met as (
+
+    select
+        plain_spans.span_no,
+        plain_spans.metric,
+        used_readings.quantity,
+        used_readings.interval_start,
+        used_readings.interval_end,
+        plain_spans.span_start,
+        plain_spans.span_end
+    from used_readings
+    inner join plain_spans
+        on
+            used_readings.meter_day_no = plain_spans.meter_day_no
+            and used_readings.interval_start < plain_spans.span_end
+            and used_readings.interval_end > plain_spans.span_start
+    where not plain_spans.is_uncut
+    union all
+    select
+        responsibilities.span_no,
+        validated_intervals.metric,
+        validated_intervals.quantity,
+        validated_intervals.interval_start,
+        validated_intervals.interval_end,
+        responsibilities.span_start,
+        responsibilities.span_end
+    from validated_intervals
+    inner join responsibilities
+        on
+            validated_intervals.site_id = responsibilities.site_id
+            and validated_intervals.meter_id = responsibilities.meter_id
+            and validated_intervals.interval_start < responsibilities.span_end
+            and validated_intervals.interval_end > responsibilities.span_start
+
+),
+
 pieces as (
 
     select
-        responsibilities.span_no,
-        accepted.metric,
-        accepted.quantity,
-        {{ us('accepted.interval_start') }} as start_us,
-        {{ us('accepted.interval_end') }} as end_us,
-        greatest({{ us('accepted.interval_start') }}, {{ us('responsibilities.span_start') }}) as piece_start_us,
-        least({{ us('accepted.interval_end') }}, {{ us('responsibilities.span_end') }}) as piece_end_us
-    from accepted
-    inner join responsibilities
-        on
-            accepted.site_id = responsibilities.site_id
-            and accepted.meter_id = responsibilities.meter_id
-            and accepted.interval_start < responsibilities.span_end
-            and accepted.interval_end > responsibilities.span_start
+        span_no,
+        metric,
+        quantity,
+        {{ us('interval_start') }} as start_us,
+        {{ us('interval_end') }} as end_us,
+        {{ us('greatest(interval_start, span_start)') }} as piece_start_us,
+        {{ us('least(interval_end, span_end)') }} as piece_end_us
+    from met
 
 ),
 
@@ -100,6 +193,14 @@ cuts as (
 
 parts as (
 
+    select
+        span_no,
+        metric,
+        quarter_no,
+        quantity,
+        covered_us
+    from uncut
+    union all
     select
         span_no,
         metric,

@@ -1,7 +1,7 @@
 {{ config(materialized='in_hand', meta={'phase': 'days'}) }}
 
 -- Rule 0a: rows that cannot be are set aside before anything else looks at them.
-with readings as (
+with landed as (
 
     select
         site_id,
@@ -13,20 +13,27 @@ with readings as (
         interval_end,
         value,
         batch_id,
-        ingested_at
+        ingested_at,
+        {{ utc_date('interval_start') }} as usage_date
     from {{ ref('stg_landing__readings') }}
 
 ),
 
-units as (
+series as (
 
     select
+        series_no,
+        site_id,
+        usage_date,
+        meter_id,
         metric,
+        kind,
         unit,
-        usage_metric,
+        batch_id,
+        ingested_at,
         numerator,
         denominator
-    from {{ ref('units') }}
+    from {{ ref('int_metering__series') }}
 
 ),
 
@@ -34,50 +41,41 @@ units as (
 converted as (
 
     select
-        readings.site_id,
-        readings.meter_id,
-        readings.metric,
-        units.usage_metric,
-        readings.kind,
-        readings.interval_start,
-        readings.interval_end,
-        case when readings.kind != 'interval' then {{ scaled_integer('readings.value', 9) }} * units.numerator end as parts,
-        units.denominator,
+        series.series_no,
+        landed.interval_start,
+        landed.interval_end,
+        landed.ingested_at,
+        case when landed.kind != 'interval' then {{ scaled_integer('landed.value', 9) }} * series.numerator end as parts,
         case
-            when units.numerator = units.denominator then cast(readings.value as decimal(38, 9))
-            when units.numerator * 1000 = units.denominator and abs(readings.value) < 1000000000
-                then cast({{ thousandth('readings.value') }} as decimal(38, 9))
+            when series.numerator = series.denominator then cast(landed.value as decimal(38, 9))
+            when series.numerator * 1000 = series.denominator and abs(landed.value) < 1000000000
+                then cast({{ thousandth('landed.value') }} as decimal(38, 9))
             else {{ unscaled_decimal(
-                divide_nearest('(' ~ scaled_integer('readings.value', 9) ~ ' * units.numerator)', 'units.denominator'), 9
+                divide_nearest('(' ~ scaled_integer('landed.value', 9) ~ ' * series.numerator)', 'series.denominator'), 9
             ) }}
-        end as canonical_value,
-        readings.batch_id,
-        readings.ingested_at
-    from readings
-    inner join units
+        end as canonical_value
+    from landed
+    inner join series
         on
-            readings.metric = units.metric
-            and readings.unit = units.unit
+            landed.site_id = series.site_id
+            and landed.usage_date = series.usage_date
+            and landed.meter_id = series.meter_id
+            and landed.metric = series.metric
+            and landed.kind = series.kind
+            and landed.unit = series.unit
+            and landed.batch_id = series.batch_id
+            and landed.ingested_at = series.ingested_at
 
 )
 
 select
-    row_number() over () as reading_no,
-    site_id,
-    meter_id,
-    metric,
-    usage_metric,
-    kind,
+    series_no,
     interval_start,
     interval_end,
-    {{ utc_date('interval_start') }} as usage_date,
     parts,
-    denominator,
     canonical_value,
-    batch_id,
-    ingested_at,
     case
-        when coalesce(interval_end, interval_start) > ingested_at + interval 1 hour then 'future_reading'
+        when {{ us('coalesce(interval_end, interval_start)') }} > {{ us('ingested_at') }} + 3600000000 then 'future_reading'
         when abs(canonical_value) >= 1000000000000 then 'absurd_value'
     end as impossible_kind
 from converted

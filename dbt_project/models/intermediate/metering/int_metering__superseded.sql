@@ -1,82 +1,91 @@
 {{ config(materialized='in_hand', meta={'phase': 'days'}) }}
 
 -- Rule 1: of several rows with one key the one fetched last counts, of one fetch time the greatest batch_id.
-with kinds as (
+with series as (
 
     select
-        reading_no,
-        site_id,
-        meter_id,
-        metric,
-        kind,
+        series_no,
+        key_no,
+        batch_id,
+        ingested_at
+    from {{ ref('int_metering__series') }}
+
+),
+
+kinds as (
+
+    select
+        series_no,
+        rows_landed
+    from {{ ref('int_metering__kinds') }}
+    where not is_unused
+
+),
+
+readings as (
+
+    select
+        series_no,
         interval_start,
         interval_end,
-        usage_date,
-        canonical_value,
-        batch_id,
-        ingested_at,
-        fate
-    from {{ ref('int_metering__kinds') }}
+        canonical_value
+    from {{ ref('int_metering__readings') }}
+    where impossible_kind is null
 
 ),
 
-batches as (
+used_series as (
 
     select
-        site_id,
-        usage_date,
-        batch_id,
-        count(*) as batch_rows
-    from kinds
-    group by site_id, usage_date, batch_id
+        series.series_no,
+        series.key_no,
+        series.batch_id,
+        series.ingested_at,
+        row_number() over (partition by series.key_no order by kinds.rows_landed desc, series.series_no asc) as size_rank,
+        count(*) over (partition by series.key_no) as series_of_key
+    from series
+    inner join kinds
+        on series.series_no = kinds.series_no
 
 ),
 
--- A batch gives one row per key, so of rows with one key all but one are outside the largest batch of their day.
-small_batches as (
-
-    select
-        site_id,
-        usage_date,
-        batch_id
-    from batches
-    qualify row_number() over (partition by site_id, usage_date order by batch_rows desc, batch_id asc) > 1
-
-),
-
+-- A batch gives one row per key, so of rows with one key all but one are outside the largest series.
 contested as (
 
     select distinct
-        kinds.site_id,
-        kinds.meter_id,
-        kinds.interval_start
-    from kinds
-    inner join small_batches
-        on
-            kinds.site_id = small_batches.site_id
-            and kinds.usage_date = small_batches.usage_date
-            and kinds.batch_id = small_batches.batch_id
+        used_series.key_no,
+        readings.interval_start
+    from readings
+    inner join used_series
+        on readings.series_no = used_series.series_no
+    where used_series.size_rank > 1
 
 ),
 
 numbered as (
 
     select
-        kinds.reading_no,
+        readings.series_no,
+        readings.interval_start,
+        readings.interval_end,
         row_number() over (
-            partition by
-                kinds.site_id, kinds.meter_id, kinds.metric, kinds.kind, kinds.interval_start, kinds.interval_end, kinds.fate is null
-            order by kinds.ingested_at desc, kinds.batch_id desc, kinds.canonical_value desc
+            partition by used_series.key_no, readings.interval_start, readings.interval_end
+            order by used_series.ingested_at desc, used_series.batch_id desc, readings.canonical_value desc
         ) as version_no
-    from kinds
+    from readings
+    inner join used_series
+        on readings.series_no = used_series.series_no
     inner join contested
         on
-            kinds.site_id = contested.site_id
-            and kinds.meter_id = contested.meter_id
-            and kinds.interval_start = contested.interval_start
+            used_series.key_no = contested.key_no
+            and readings.interval_start = contested.interval_start
+    where used_series.series_of_key > 1
 
 )
 
-select reading_no
+select
+    series_no,
+    interval_start,
+    coalesce(interval_end, interval_start) as reaches_to
 from numbered
 where version_no > 1

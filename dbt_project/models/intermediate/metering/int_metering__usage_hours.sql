@@ -68,4 +68,3 @@ group by
     responsibilities.meter_id,
     responsibilities.machine_id,
     local_quarters.hour_start
-order by responsibilities.site_id, responsibilities.meter_id, local_quarters.hour_start

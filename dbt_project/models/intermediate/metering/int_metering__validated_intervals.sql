@@ -20,7 +20,7 @@ with intervals as (
 
 ),
 
-placements as (
+rated_placements as (
 
     select
         site_id,
@@ -28,37 +28,9 @@ placements as (
         machine_id,
         valid_from_at,
         valid_to_at,
-        rated_kw
-    from {{ source('book', 'placements') }}
-
-),
-
-sites as (
-
-    select
-        site_id,
-        default_rated_kw
-    from {{ source('book', 'sites') }}
-
-),
-
--- Placements of one meter do not overlap, so the first that an interval overlapping is the one whose predecessor it does not.
-placements_in_turn as (
-
-    select
-        placements.site_id,
-        placements.meter_id,
-        placements.machine_id,
-        placements.valid_from_at,
-        placements.valid_to_at,
-        coalesce(placements.rated_kw, sites.default_rated_kw) as rated_kw,
-        lag(placements.valid_to_at) over (
-            partition by placements.site_id, placements.meter_id
-            order by placements.valid_from_at
-        ) as earlier_valid_to_at
-    from placements
-    inner join sites
-        on placements.site_id = sites.site_id
+        rated_kw,
+        earlier_valid_to_at
+    from {{ ref('int_metering__rated_placements') }}
 
 ),
 
@@ -91,8 +63,8 @@ with_placement as (
         intervals.ingested_at,
         intervals.is_negative,
         overlapping.site_id is not null as is_overlapping,
-        placements_in_turn.machine_id as first_machine_id,
-        placements_in_turn.rated_kw
+        rated_placements.machine_id as first_machine_id,
+        rated_placements.rated_kw
     from intervals
     left join overlapping
         on
@@ -102,23 +74,23 @@ with_placement as (
             and intervals.origin = overlapping.origin
             and intervals.interval_start = overlapping.interval_start
             and intervals.interval_end = overlapping.interval_end
-    left join placements_in_turn
+    -- Placements of one meter do not overlap, so the first that an interval overlaps is the one whose predecessor it does not.
+    left join rated_placements
         on
-            intervals.site_id = placements_in_turn.site_id
-            and intervals.meter_id = placements_in_turn.meter_id
-            and intervals.interval_end > placements_in_turn.valid_from_at
+            intervals.site_id = rated_placements.site_id
+            and intervals.meter_id = rated_placements.meter_id
+            and intervals.interval_end > rated_placements.valid_from_at
             and (
-                placements_in_turn.valid_to_at is null
-                or intervals.interval_start < placements_in_turn.valid_to_at
+                rated_placements.valid_to_at is null
+                or intervals.interval_start < rated_placements.valid_to_at
             )
             and (
-                placements_in_turn.earlier_valid_to_at is null
-                or intervals.interval_start >= placements_in_turn.earlier_valid_to_at
+                rated_placements.earlier_valid_to_at is null
+                or intervals.interval_start >= rated_placements.earlier_valid_to_at
             )
 
 ),
 
--- quantity > 1.5 × rated_kw × hours, both sides times 7,200,000,000 so that nothing is divided.
 judged as (
 
     select
@@ -142,8 +114,7 @@ judged as (
                 metric = 'energy'
                 and not is_spike_allowed
                 and rated_kw is not null
-                and {{ exact_product('quantity', 9, '7200000000', 0) }}
-                > {{ exact_product('rated_kw', 9, '3 * (' ~ us('interval_end') ~ ' - ' ~ us('interval_start') ~ ')', 0) }}
+                and {{ is_spike('quantity', 'rated_kw', us('interval_end') ~ ' - ' ~ us('interval_start')) }}
                 then 'spike'
             when first_machine_id is null then 'unknown_meter'
             else 'accepted'
