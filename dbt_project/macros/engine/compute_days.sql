@@ -185,9 +185,9 @@
         | replace('[touched]', relations.int_metering__touched_dates) }}
 {%- endmacro %}
 
-{#- Readings that are worked on at once; each takes about half a kilobyte of memory while it is in hand. -#}
+{#- Readings that are worked on at once; each takes about half a kilobyte of memory while it is in hand. One day of a site is never divided. -#}
 {% macro readings_at_once() -%}
-    3200000
+    {{ env_var('M2C_READINGS_AT_ONCE', '3200000') | int }}
 {%- endmacro %}
 
 {#- Let the staging view read the files of the days in hand, behind the typed file without rows that settles the columns. -#}
