@@ -2,7 +2,7 @@
 
 -- The days whose readings, or whose part of the book, are not those that they were computed from. Whatever loops over them is named here, so
 -- that this model comes after all of it:
--- depends_on: {{ ref('int_metering__day_totals') }} {{ ref('int_metering__day_shares') }} {{ ref('int_metering__day_faults') }} {{ ref('int_metering__day_unassigned') }}
+-- depends_on: {{ ref('int_metering__day_totals') }} {{ ref('int_metering__day_shares') }} {{ ref('int_metering__day_faults') }} {{ ref('int_metering__day_rejected') }} {{ ref('int_metering__day_unassigned') }}
 -- depends_on: {{ ref('int_metering__usage_days') }} {{ ref('int_metering__usage_quarters') }} {{ ref('int_metering__pieces') }}
 -- depends_on: {{ ref('int_metering__gap_parts') }} {{ ref('int_metering__month_usage') }} {{ ref('int_metering__settled_range') }}
 -- depends_on: {{ ref('int_metering__runs_done') }} {{ ref('usage_daily') }} {{ ref('usage_revisions') }}

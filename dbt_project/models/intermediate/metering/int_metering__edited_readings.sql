@@ -53,7 +53,8 @@ reading_edits as (
         case metric when 'power' then 'energy' else metric end as usage_metric,
         from_at,
         to_at,
-        action
+        action,
+        reason
     from {{ source('book', 'reading_edits') }}
 
 ),
@@ -64,7 +65,8 @@ edited_series as (
         series.series_no,
         reading_edits.from_at,
         reading_edits.to_at,
-        reading_edits.action
+        reading_edits.action,
+        reading_edits.reason
     from series
     inner join kinds
         on series.series_no = kinds.series_no
@@ -83,7 +85,8 @@ edited as (
         readings.series_no,
         readings.interval_start,
         coalesce(readings.interval_end, readings.interval_start) as reaches_to,
-        edited_series.action
+        edited_series.action,
+        edited_series.reason
     from readings
     inner join edited_series
         on
@@ -97,7 +100,8 @@ select
     edited.series_no,
     edited.interval_start,
     edited.reaches_to,
-    edited.action != 'accept' as is_rejected
+    edited.action != 'accept' as is_rejected,
+    edited.reason
 from edited
 left join superseded
     on

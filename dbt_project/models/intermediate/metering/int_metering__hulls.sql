@@ -25,7 +25,8 @@ landed as (
     select
         first_landed_at,
         newest_landed_at,
-        cut_from
+        all_from,
+        all_to
     from {{ ref('int_metering__landed') }}
 
 ),
@@ -48,8 +49,8 @@ sites as (
 is_first_another as (
 
     select
-        landed.cut_from,
-        landed.newest_landed_at
+        landed.all_from,
+        landed.all_to
     from landed
     left join settled_range
         on landed.first_landed_at = settled_range.first_landed_at
@@ -67,16 +68,16 @@ changed as (
     union all
     select
         book_changes.site_id,
-        greatest(book_changes.change_start, landed.cut_from) as change_start,
-        least(book_changes.change_end, landed.newest_landed_at + interval 62 day) as change_end
+        case when isfinite(book_changes.change_start) then book_changes.change_start else landed.all_from end as change_start,
+        case when isfinite(book_changes.change_end) then book_changes.change_end else landed.all_to end as change_end
     from book_changes
     cross join landed
     where landed.newest_landed_at is not null
     union all
     select
         sites.site_id,
-        is_first_another.cut_from as change_start,
-        is_first_another.newest_landed_at + interval 62 day as change_end
+        is_first_another.all_from as change_start,
+        is_first_another.all_to as change_end
     from sites
     cross join is_first_another
 
