@@ -1,7 +1,7 @@
 {#-
   The loop of the `day_by_day` model. `noted` is that model's table: one row per site and UTC day, its `state` being `wanted` (to be
-  computed), `computed` (usage inside the day is; what reaches over its bounds is not) or `settled`; is_told once marts had it. `wanted_sql` gives the days whose
-  readings or book differ from what was computed, with the digest of their readings and why.
+  computed), `computed` (usage inside the day is; what reaches over its bounds is not) or `settled`; is_told once marts had it.
+  `wanted_sql` gives the days whose readings or book differ from what was computed, with the digest of their readings and why.
 -#}
 {% macro compute_days(noted, wanted_sql, plan, digest) -%}
     {%- set relations = {} -%}
@@ -97,6 +97,13 @@
     {%- for table in plan if 'spans' in table.meta.phase -%}
         {%- if not table.kept -%}
             {%- do run_query('create or replace table ' ~ table.relation ~ ' as from ' ~ table.now) -%}
+            {%- if table.name == 'int_metering__hulls' -%}
+                {#- Should this run be killed, the next one does these again, whatever the book says by then. -#}
+                {%- do run_query(
+                    'begin;\ndelete from ' ~ relations.int_metering__pending_hulls ~ ';\ninsert into ' ~ relations.int_metering__pending_hulls
+                    ~ ' from ' ~ table.relation ~ ';\ncommit'
+                ) -%}
+            {%- endif -%}
         {%- else -%}
             {%- set named = name_relations(table.meta.replaces, table.relation, relations) -%}
             {%- do run_query('create or replace temp table rows_now as from ' ~ table.now) -%}
@@ -104,8 +111,11 @@
             {%- if table.meta.get('touches') -%}
                 {%- do steps.append(note_touched(
                     touched, run_no,
-                    'select site_id, ' ~ utc_date('piece_start') ~ ' - 1 as first_date, ' ~ utc_date('piece_end') ~ " + 1 as last_date,"
-                    ~ " 'readings' as why from (" ~ difference('select * from rows_now', 'select * from ' ~ table.relation ~ ' where ' ~ named) ~ ')'
+                    'select changed.site_id, ' ~ utc_date('changed.piece_start') ~ ' - 1 as first_date, ' ~ utc_date('changed.piece_end')
+                    ~ " + 1 as last_date, coalesce(days.why, 'book') as why from ("
+                    ~ difference('select * from rows_now', 'select * from ' ~ table.relation ~ ' where ' ~ named)
+                    ~ ') as changed left join (select distinct site_id, why from ' ~ relations.int_metering__days_computed
+                    ~ ') as days on changed.site_id = days.site_id'
                 )) -%}
             {%- endif -%}
             {%- do steps.append('delete from ' ~ table.relation ~ ' where ' ~ named) -%}
@@ -131,6 +141,7 @@
     {%- do steps.append('delete from ' ~ noted ~ " where state = 'computed' and rows_digest is null") -%}
     {%- do steps.append('update ' ~ noted ~ " set state = 'settled', is_told = true where state = 'computed'") -%}
     {%- do steps.append('update ' ~ touched ~ ' set is_settled = true where not is_settled') -%}
+    {%- do steps.append('delete from ' ~ relations.int_metering__pending_hulls) -%}
     {%- do run_query((steps + ['commit']) | join(';\n')) -%}
 {%- endmacro %}
 
@@ -160,10 +171,17 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Note that usage of the dates first_date to last_date of a site may differ from now on, and why. -#}
+{#- Note that usage of the dates first_date to last_date of a site may differ from now on, and why. What was said first in a run stands. -#}
 {% macro note_touched(touched, run_no, spans_sql) -%}
     merge into {{ touched }} as noted_dates using (
-        select site_id, usage_date, string_agg(distinct why, ' and ' order by why) as why
+        select
+            site_id,
+            usage_date,
+            case
+                when bool_or(why = 'code') then 'code'
+                when min(why) = max(why) then min(why)
+                else 'book and readings'
+            end as why
         from (
             select site_id, why, cast(unnest(range(first_date, last_date + interval 1 day, interval 1 day)) as date) as usage_date
             from (select distinct * from ({{ spans_sql }}) as all_spans) as spans
@@ -171,6 +189,7 @@
         group by site_id, usage_date
     ) as dates
     on (noted_dates.site_id = dates.site_id and noted_dates.usage_date = dates.usage_date)
+    when matched and not noted_dates.is_settled then update set run_no = {{ run_no }}
     when matched then update set run_no = {{ run_no }}, why = dates.why, is_settled = false
     when not matched then insert values (dates.site_id, dates.usage_date, {{ run_no }}, dates.why, false)
 {%- endmacro %}

@@ -24,6 +24,7 @@ noted as (
         site_id,
         usage_date,
         rows_digest,
+        why,
         state
     from {{ this }}
 
@@ -58,7 +59,10 @@ compared as (
         coalesce(listed.usage_date, noted.usage_date) as usage_date,
         listed.rows_digest,
         coalesce(listed.rows_listed, 0) as rows_listed,
-        listed.rows_digest is distinct from noted.rows_digest or noted.state = 'wanted' as is_read_anew
+        listed.rows_digest is distinct from noted.rows_digest
+        or noted.state = 'wanted'
+        -- A run that was cut short computed it by a book that may not have stayed.
+        or (noted.state = 'computed' and noted.why != 'readings') as is_read_anew
     from listed
     full outer join noted
         on

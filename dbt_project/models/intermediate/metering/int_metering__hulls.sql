@@ -38,6 +38,16 @@ settled_range as (
 
 ),
 
+pending_hulls as (
+
+    select
+        site_id,
+        hull_start,
+        hull_end
+    from {{ ref('int_metering__pending_hulls') }}
+
+),
+
 sites as (
 
     select site_id
@@ -80,6 +90,12 @@ changed as (
         is_first_another.all_to as change_end
     from sites
     cross join is_first_another
+    union all
+    select
+        site_id,
+        hull_start as change_start,
+        hull_end as change_end
+    from pending_hulls
 
 )
 

@@ -1,0 +1,8 @@
+{{ config(materialized='kept', meta={'phase': 'loop'}) }}
+
+-- Filled by the loop: the hulls of a run that was cut short.
+select
+    cast(null as varchar) as site_id,
+    cast(null as timestamptz) as hull_start,
+    cast(null as timestamptz) as hull_end
+where false
