@@ -66,13 +66,17 @@
             {%- do run_query(
                 'create or replace temp table woken_days as'
                 ~ ' with changed as (' ~ difference('select * from ' ~ table.now, old_rows) ~ ')'
-                ~ ' select distinct noted.site_id, noted.usage_date from ' ~ noted ~ ' as noted inner join changed'
+                ~ ' select noted.site_id, noted.usage_date, ' ~ reasons_together('waking.why') ~ ' as why from ' ~ noted
+                ~ ' as noted inner join changed'
                 ~ ' on noted.site_id = changed.site_id and noted.usage_date > changed.usage_date'
                 ~ ' and noted.usage_date <= ' ~ utc_date('changed.interval_end - interval 1 microsecond')
+                ~ ' inner join ' ~ noted ~ ' as waking on changed.site_id = waking.site_id and changed.usage_date = waking.usage_date'
                 ~ ' where (noted.site_id, noted.usage_date) not in (select (site_id, usage_date) from ' ~ days ~ ')'
+                ~ ' group by noted.site_id, noted.usage_date'
             ) -%}
             {%- do steps.append(
-                'update ' ~ noted ~ " set state = 'wanted' where (site_id, usage_date) in (select (site_id, usage_date) from woken_days)"
+                'update ' ~ noted ~ " as noted set state = 'wanted', why = woken_days.why from woken_days"
+                ~ ' where noted.site_id = woken_days.site_id and noted.usage_date = woken_days.usage_date'
             ) -%}
         {%- endif -%}
         {%- do steps.append('delete from ' ~ table.relation ~ ' where ' ~ in_hand) -%}
@@ -171,17 +175,18 @@
     {%- endif -%}
 {%- endmacro %}
 
+{#- One reason for several rows of a group. -#}
+{% macro reasons_together(why) -%}
+    case when bool_or({{ why }} = 'code') then 'code' when min({{ why }}) = max({{ why }}) then min({{ why }}) else 'book and readings' end
+{%- endmacro %}
+
 {#- Note that usage of the dates first_date to last_date of a site may differ from now on, and why. What was said first in a run stands. -#}
 {% macro note_touched(touched, run_no, spans_sql) -%}
     merge into {{ touched }} as noted_dates using (
         select
             site_id,
             usage_date,
-            case
-                when bool_or(why = 'code') then 'code'
-                when min(why) = max(why) then min(why)
-                else 'book and readings'
-            end as why
+            {{ reasons_together('why') }} as why
         from (
             select site_id, why, cast(unnest(range(first_date, last_date + interval 1 day, interval 1 day)) as date) as usage_date
             from (select distinct * from ({{ spans_sql }}) as all_spans) as spans
