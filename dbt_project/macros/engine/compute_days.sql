@@ -214,10 +214,13 @@
     {{ env_var('M2C_READINGS_AT_ONCE', '3200000') | int }}
 {%- endmacro %}
 
-{#- Let the staging view read the files of the days in hand, behind the typed file without rows that settles the columns. -#}
+{#-
+  Let the staging view read the files of the days in hand; where there are none, the typed file without rows that settles the columns. Not that one
+  before the others: the first file is what the engine guesses the number of rows from, and it would join the wrong way round.
+-#}
 {% macro take_readings_in_hand(days) -%}
     {%- do run_query(
-        "set variable landed_readings = (select list_prepend('" ~ empty_file('readings') ~ "', coalesce(list(path order by path), []))"
+        'set variable landed_readings = (select case when count(*) = 0 then [\'' ~ empty_file('readings') ~ '\'] else list(path order by rows desc, path) end'
         ~ ' from ' ~ source('manifest', 'readings') ~ ' where not refused'
         ~ ' and (partition_key, date) in (select (site_id, usage_date) from ' ~ days ~ '))'
     ) -%}
