@@ -41,9 +41,11 @@ select
     sites.* exclude (missing_hours),
     -- Whole tenths of a percent, by integers: a share to look at, not to bill by.
     cast(
-        cast(missing_hours * 1000000 as hugeint) * 1000
-        // cast(expected_hours * 1000000 as hugeint) as decimal(18, 1)
-    ) * 0.1 as missing_percent,
+        0.1 * cast(
+            cast(missing_hours * 1000000 as hugeint) * 1000
+            // cast(expected_hours * 1000000 as hugeint) as decimal(9, 0)
+        ) as decimal(9, 1)
+    ) as missing_percent,
     coalesce((
         select list(distinct statement_lines.statement_id order by statement_lines.statement_id)
         from statement_lines

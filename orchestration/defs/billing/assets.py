@@ -181,13 +181,17 @@ def completeness_checks(marts: Marts, report: CloseReport) -> list[dg.AssetCheck
             severity=dg.AssetCheckSeverity.WARN,
             metadata={
                 "sites": [site.site_id for site in report.incomplete_sites],
-                "incomplete": dg.MetadataValue.md("\n".join(f"- {s}" for s in incomplete) or "none"),
+                "incomplete": dg.MetadataValue.md(
+                    "\n".join(f"- {s}" for s in incomplete) or "none"
+                ),
             },
         ),
         dg.AssetCheckResult(
             passed=not unknown,
             check_name="nothing_unknown_is_approved",
             severity=dg.AssetCheckSeverity.ERROR,
-            metadata={"statements": [f"{name}: {'; '.join(days)}" for name, days in unknown.items()]},
+            metadata={
+                "statements": [f"{name}: {'; '.join(days)}" for name, days in unknown.items()]
+            },
         ),
     ]
