@@ -235,7 +235,7 @@ def site_days(site_id: str, received: dict[int, str]) -> list[dict[str, Any]]:
 def test_the_report_names_incomplete_sites_with_their_numbers(
     marts: Any, ledger: Ledger, clock: Any
 ) -> None:
-    dark = {day: "0" for day in range(20, 27)}
+    dark = dict.fromkeys(range(20, 27), "0")
     marts.completeness = [
         *site_days("FI-HEL1", {**dark, 3: "12"}),
         *site_days("FI-TMP1", {5: "0"}),  # 3.2 %, but a whole day

@@ -160,8 +160,8 @@ expected as (
     inner join energy_placements
         on
             site_days.site_id = energy_placements.site_id
-            and energy_placements.valid_from_at < site_days.day_end
-            and (energy_placements.valid_to_at is null or energy_placements.valid_to_at > site_days.day_start)
+            and site_days.day_end > energy_placements.valid_from_at
+            and (energy_placements.valid_to_at is null or site_days.day_start < energy_placements.valid_to_at)
     group by site_days.site_id, site_days.usage_date
 
 ),
@@ -242,8 +242,8 @@ select
     meters,
     cast({{ divide_round('expected_us', 0, hour_us, 0, 9) }} as decimal(38, 9)) as expected_hours,
     cast({{ divide_round('received_us', 0, hour_us, 0, 9) }} as decimal(38, 9)) as received_hours,
-    cast(expected_us // (expected_interval_minutes * 60000000::hugeint) as bigint) as expected_intervals,
-    cast(received_us // (expected_interval_minutes * 60000000::hugeint) as bigint) as received_intervals,
+    cast(expected_us // (expected_interval_minutes * cast(60000000 as hugeint)) as bigint) as expected_intervals,
+    cast(received_us // (expected_interval_minutes * cast(60000000 as hugeint)) as bigint) as received_intervals,
     cast({{ divide_round('(expected_us - received_us)', 0, hour_us, 0, 9) }} as decimal(38, 9)) as missing_hours,
     cast(coalesce({{ divide_round('(expected_us - received_us)', 0, 'expected_us', 0, 6) }}, 0) as decimal(9, 6)) as missing_share,
     last_possible_at as last_reading_at,
