@@ -49,6 +49,7 @@ from orchestration.steps import (
     show_landed,
 )
 from orchestration.terminal import DONE, FAILURE, NEEDS_PERSON, WRONG_USE, Terminal
+from orchestration.warehouse import sites_read_nightly
 
 
 def command(parent: click.Group, name: str | None = None) -> Callable[..., click.Command]:
@@ -195,7 +196,9 @@ def _show_periods(app: App, periods: list[dict[str, Any]]) -> None:
 def status(app: App) -> int:
     """Where things stand: sites, periods, statements, what waits for a person."""
     with open_marts(app.data_dir.marts) as marts:
-        state = queries.status(marts)
+        state = queries.status(
+            marts, now=clock_from_env()(), nightly=sites_read_nightly(app.data_dir)
+        )
     if app.terminal.as_json:
         app.terminal.json(state)
         return DONE
@@ -204,9 +207,20 @@ def status(app: App) -> int:
     )
     app.terminal.heading("Sites")
     app.terminal.table(
-        ["site", "first day", "last day", "kWh"],
-        [[s["site_id"], s["first_day"], s["last_day"], s["accepted_kwh"]] for s in state["sites"]],
+        ["site", "first day", "last day", "kWh", "last reading (UTC)", "late"],
+        [
+            [
+                s["site_id"],
+                s["first_day"],
+                s["last_day"],
+                s["accepted_kwh"],
+                s["last_reading_at"] and f"{s['last_reading_at']:%Y-%m-%d %H:%M}",
+                _late(s),
+            ]
+            for s in state["sites"]
+        ],
     )
+    app.terminal.lines(f"late: {queries.late_in_words(s)}" for s in state["sites"] if s["is_late"])
     app.terminal.heading("Periods")
     _show_periods(app, state["periods"])
     app.terminal.heading("Statements that are not issued yet")
@@ -223,6 +237,12 @@ def status(app: App) -> int:
         [[e["period"], e["kind"], e["severity"], e["rows"]] for e in state["exceptions"]],
     )
     return DONE
+
+
+def _late(site: dict[str, Any]) -> str:
+    if not site["is_late"]:
+        return "no"
+    return "yes" if site["hours_late"] is None else f"{site['hours_late']} h"
 
 
 # --- month ----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connectors.book import Book, compile_book, load_book
+from connectors.book import Book, BookError, compile_book, load_book
 from connectors.compaction import Compaction, compact
 from connectors.landing import Manifest, scan
 from exporters.ledger.extract import write_extract
@@ -37,6 +37,14 @@ def refresh_book(data_dir: DataDir) -> Book:
     with hold(data_dir.locks, "warehouse", purpose="compiling the book"):
         compile_book(book, data_dir.compiled_book)
     return book
+
+
+def sites_read_nightly(data_dir: DataDir) -> frozenset[str]:
+    """The sites of sources.yml; none while the book has faults, which `refresh_book` tells."""
+    try:
+        return frozenset(load_book(data_dir.book).sources)
+    except BookError:
+        return frozenset()
 
 
 def refresh_manifest(data_dir: DataDir) -> Manifest:
@@ -110,7 +118,7 @@ def period_asked_for(data_dir: DataDir) -> str | None:
 
 
 def prepare_next_marts(data_dir: DataDir) -> None:
-    """Lay out the next published file as a copy of the present one, for a build to bring up to date.
+    """Lay out the next published file as a copy of the present one, for a build to update.
 
     What a killed build left of it goes first.
     """

@@ -1,6 +1,7 @@
 """The life of a period: close (decide), approve, issue. Start at `decide`, `approve`, `issue`."""
 
 from exporters.close.approve import ApprovalReport, approve
+from exporters.close.completeness import IncompleteSite, incomplete_sites, on_unknown_usage
 from exporters.close.decide import CloseReport, Decision, decide
 from exporters.close.errors import CloseError, RefusedError
 from exporters.close.issue import IssueReport, Outcome, issue, statement_number
@@ -10,11 +11,14 @@ __all__ = [
     "CloseError",
     "CloseReport",
     "Decision",
+    "IncompleteSite",
     "IssueReport",
     "Outcome",
     "RefusedError",
     "approve",
     "decide",
+    "incomplete_sites",
     "issue",
+    "on_unknown_usage",
     "statement_number",
 ]

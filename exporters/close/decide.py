@@ -23,6 +23,7 @@ from exporters.close.approvals import (
     is_blocked,
     standing,
 )
+from exporters.close.completeness import IncompleteSite, incomplete_sites
 from exporters.close.periods import check_period, period_end
 from exporters.close.stale import require_current
 from exporters.ledger import Ledger, Reader, Transaction, tables
@@ -60,18 +61,29 @@ class Decision:
 
 @dataclass(frozen=True)
 class CloseReport:
-    """What a close found. `decisions_written` and `approvals_written` count facts that are new."""
+    """What a close found. `decisions_written` and `approvals_written` count facts that are new;
+    `incomplete_sites` are those of which the period lacks readings."""
 
     period: str
     dry_run: bool
     statements: tuple[Decision, ...]
     decisions_written: int
     approvals_written: int
+    incomplete_sites: tuple[IncompleteSite, ...] = ()
 
     @property
     def needs_person(self) -> bool:
         """Whether a blocking exception or an approval waits for somebody."""
         return any(found.state in {"blocked", "needs_approval"} for found in self.statements)
+
+    @property
+    def approved_by_rule(self) -> tuple[str, ...]:
+        """The statements that nobody but the rules approved and that are not issued yet."""
+        return tuple(
+            found.statement_id
+            for found in self.statements
+            if found.state == "approved" and found.approved_by == (AUTOMATIC,)
+        )
 
     def count(self, state: str) -> int:
         """How many statements are in a state."""
@@ -83,9 +95,11 @@ class CloseReport:
         return plain | {"needs_person": self.needs_person}
 
     def describe(self) -> list[str]:
-        """The close in words: a summary, then every statement that needs somebody, and why."""
+        """The close in words: a summary, then every statement that needs somebody, and why, and
+        every site of which readings are missing."""
+        incomplete = [f"  incomplete {site.describe()}" for site in self.incomplete_sites]
         if not self.statements:
-            return [f"{self.period}: no statements"]
+            return [f"{self.period}: no statements", *incomplete]
         words = {
             "issued": "issued",
             "approved": "approved",
@@ -101,8 +115,10 @@ class CloseReport:
         ]
         count = len(self.statements)
         head = f"{self.period}: {count} statement{'s' * (count != 1)}: {counted}"
-        return [head + (" (dry run)" if self.dry_run else "")] + [
-            f"  {found.describe()}" for found in waiting
+        return [
+            head + (" (dry run)" if self.dry_run else ""),
+            *(f"  {found.describe()}" for found in waiting),
+            *incomplete,
         ]
 
 
@@ -126,6 +142,7 @@ def decide(
         statements = opened.statements(period)
         payers = opened.payers()
         blocking = opened.blocking(period)
+        incomplete = incomplete_sites(opened, period)
         over = _over(opened, period, clock())
         if dry_run:
             with ledger.snapshot() as reader:
@@ -134,7 +151,7 @@ def decide(
                     _decision(row, payers, over, blocking, *_known(reader, period), dry_run=True)
                     for row in statements
                 ]
-            return CloseReport(period, True, tuple(found), 0, 0)
+            return CloseReport(period, True, tuple(found), 0, 0, incomplete)
         with ledger.transaction() as tx:
             require_current(opened, tx, period)
             issued, given = _known(tx, period)
@@ -146,7 +163,7 @@ def decide(
                 _decision(row, payers, over, blocking, issued, given, dry_run=False)
                 for row in statements
             ]
-    return CloseReport(period, False, tuple(found), decided, approved)
+    return CloseReport(period, False, tuple(found), decided, approved, incomplete)
 
 
 def _known(reader: Reader, period: str) -> tuple[dict[str, Row], dict[str, list[Row]]]:

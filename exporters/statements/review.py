@@ -13,6 +13,7 @@ from typing import Any
 
 from babel.numbers import get_currency_precision
 
+from exporters.close.completeness import IncompleteSite, incomplete_sites
 from exporters.marts import Marts, open_marts
 from exporters.statements import files
 from exporters.statements.formats import formats_for, previous_period
@@ -150,6 +151,7 @@ class _Facts:
     vanished: list[dict[str, Any]]
     exceptions: list[dict[str, Any]]
     kinds: list[dict[str, Any]]
+    incomplete: tuple[IncompleteSite, ...]
     build: dict[str, Any]
 
 
@@ -162,6 +164,7 @@ def _read(marts: Marts, period: str) -> _Facts:
         vanished=marts.rows(_VANISHED, both),
         exceptions=marts.rows(_EXCEPTIONS, (period,)),
         kinds=marts.rows(_KINDS, (period,)),
+        incomplete=incomplete_sites(marts, period),
         build=marts.build_info(),
     )
 
@@ -269,6 +272,18 @@ def _page(facts: _Facts) -> dict[str, Any]:
             }
             for row in facts.vanished
         ],
+        "incomplete": [
+            {
+                "site": one_line(site.site_id),
+                "expected": formats.fixed(site.expected_hours, decimals=1),
+                "received": formats.fixed(site.received_hours, decimals=1),
+                "missing": formats.percent(site.missing_percent),
+                "days": ", ".join(str(day) for day in site.unmeasured_days),
+                "last": _instant(site),
+                "statements": len(site.statement_ids),
+            }
+            for site in facts.incomplete
+        ],
         "kinds": [
             {k: one_line(v) if isinstance(v, str) else v for k, v in row.items()}
             for row in facts.kinds
@@ -288,6 +303,10 @@ def _page(facts: _Facts) -> dict[str, Any]:
         f" {one_line(facts.build['code_version'])}, built {facts.build['built_at']:%Y-%m-%d %H:%M}"
         " UTC",
     }
+
+
+def _instant(site: IncompleteSite) -> str:
+    return f"{site.last_reading_at:%Y-%m-%d %H:%M} UTC" if site.last_reading_at else "none"
 
 
 def _minor_units(row: Mapping[str, Any]) -> int:
@@ -388,6 +407,27 @@ def _workbook(facts: _Facts) -> bytes:
         ],
         freeze=True,
     )  # fmt: skip
+    if facts.incomplete:
+        sheet = book.sheet("Incomplete sites")
+        sheet.table(
+            [
+                ("Site", "", 16),
+                ("Expected hours", USAGE, 16),
+                ("Received hours", USAGE, 16),
+                ("Missing %", PERCENT, 10),
+                ("Expected intervals", "0", 12),
+                ("Received intervals", "0", 12),
+                ("Last reading (UTC)", "", 20),
+                ("Statements", "0", 11),
+                ("Days without anything", "", 60),
+            ],
+            [
+                (s.site_id, s.expected_hours, s.received_hours, s.missing_percent,
+                 s.expected_intervals, s.received_intervals, _instant(s), len(s.statement_ids),
+                 ", ".join(str(day) for day in s.unmeasured_days))
+                for s in facts.incomplete
+            ],
+        )  # fmt: skip
     if facts.vanished:
         sheet = book.sheet("Not there any more")
         sheet.table(

@@ -3,7 +3,8 @@ reports."""
 
 import dagster as dg
 
-from exporters.close import decide, issue
+from exporters.close import CloseReport, decide, issue, on_unknown_usage
+from exporters.marts import Marts, open_marts
 from exporters.statements import render_review, render_statements
 from orchestration.dbt import OWNERS
 from orchestration.defs.warehouse.assets import POOL
@@ -43,6 +44,25 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
             "Per statement of the period: approved by rule, waiting for a person, or blocked, with "
             "the rule in words. An approval holds for exactly the lines it saw."
         ),
+        check_specs=[
+            dg.AssetCheckSpec(
+                "every_site_is_complete",
+                asset="close_decisions",
+                description=(
+                    "At least 95 % of the machine-hours that each site should have told in the "
+                    "period were received, and something on each UTC day. Names the sites."
+                ),
+            ),
+            dg.AssetCheckSpec(
+                "nothing_unknown_is_approved",
+                asset="close_decisions",
+                blocking=True,
+                description=(
+                    "No statement was approved by rule whose contract had a machine at a site on "
+                    "a day of which nothing was measured."
+                ),
+            ),
+        ],
     )
     def close_decisions(
         context: dg.AssetExecutionContext, config: CloseConfig, data_dir: DataDirResource
@@ -59,8 +79,13 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
                 clock=data_dir.clock(),
                 dry_run=config.dry_run,
             )
+        with open_marts(layout.marts) as marts:
+            checks = completeness_checks(marts, report)
         return materialized(
-            report.as_dict(), words=report.describe(), exit_code=int(report.needs_person)
+            report.as_dict(),
+            words=report.describe(),
+            exit_code=int(report.needs_person),
+            checks=checks,
         )
 
     @dg.asset(
@@ -138,3 +163,35 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
         )
 
     return [close_decisions, review_sheet, issued_statements, statement_reports]
+
+
+def completeness_checks(marts: Marts, report: CloseReport) -> list[dg.AssetCheckResult]:
+    """What a close says of missing readings.
+
+    A late site stops nobody else: statements that concern it wait for a person
+    (`statements.decision`), the others go out. Only a statement that was approved all the same
+    stops the close.
+    """
+    incomplete = [site.describe() for site in report.incomplete_sites]
+    unknown = on_unknown_usage(marts, report.period, report.approved_by_rule)
+    return [
+        dg.AssetCheckResult(
+            passed=not incomplete,
+            check_name="every_site_is_complete",
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={
+                "sites": [site.site_id for site in report.incomplete_sites],
+                "incomplete": dg.MetadataValue.md(
+                    "\n".join(f"- {s}" for s in incomplete) or "none"
+                ),
+            },
+        ),
+        dg.AssetCheckResult(
+            passed=not unknown,
+            check_name="nothing_unknown_is_approved",
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={
+                "statements": [f"{name}: {'; '.join(days)}" for name, days in unknown.items()]
+            },
+        ),
+    ]

@@ -1,4 +1,8 @@
-"""Landing: each site's readings by UTC day, and the merging of days that are over."""
+"""Landing: each site's readings by UTC day, and the merging of days that are over.
+
+A run that lands recent readings marks its site as heard from, so that the freshness of each site in
+Dagster's UI says which one is late.
+"""
 
 import json
 import os
@@ -10,11 +14,13 @@ import dagster as dg
 from connectors.base import Window
 from connectors.book import Book, BookError, load_book
 from connectors.errors import SourceUnavailable
-from connectors.landing import land_site
+from connectors.landing import SiteLanding, land_site
 from connectors.registry import SourceSpec
+from connectors.tables import READINGS
 from orchestration.dbt import OWNERS
 from orchestration.instance import FROM_TERMINAL_TAG
 from orchestration.partitions import landing_partitions
+from orchestration.queries import LATENESS
 from orchestration.reports import materialized
 from orchestration.resources import DataDirResource
 from orchestration.settings import STAND_IN_SOURCES, DataDir, parse_day
@@ -36,7 +42,11 @@ def site_specs(data_dir: DataDir) -> list[dg.AssetSpec]:
             group_name="sites",
             kinds={source.kind},
             owners=OWNERS["landing"],
-            description=f"{loaded.sites[site_id].name}, read over {source.kind}",
+            description=(
+                f"{loaded.sites[site_id].name}, read over {source.kind}. Materialized whenever new "
+                "readings of the last 36 hours land; overdue when none did for 36 hours."
+            ),
+            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=LATENESS),
         )
         for site_id, source in sorted(loaded.sources.items())
     ]
@@ -83,6 +93,8 @@ def landing_asset(data_dir: DataDir) -> dg.AssetsDefinition:
             if FROM_TERMINAL_TAG in context.run.tags:
                 raise  # a person is watching and can run it again
             raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_RETRY_SECONDS) from error
+        if (heard := heard_from(result, now=data_dir.clock()())) is not None:
+            context.log_event(heard)
         counts = {
             f"{table.table}: {name}": dg.MetadataValue.int(count)
             for table in result.results
@@ -94,6 +106,18 @@ def landing_asset(data_dir: DataDir) -> dg.AssetsDefinition:
         )
 
     return readings
+
+
+def heard_from(result: SiteLanding, *, now: datetime) -> dg.AssetMaterialization | None:
+    """The event by which a site counts as heard from: new or changed readings landed, of a window
+    that reaches into the last 36 hours. Landing an old day again, or nothing new, is none."""
+    landed = sum(table.rows_landed for table in result.results if table.table == READINGS.name)
+    if not landed or result.window.end < now - LATENESS:
+        return None
+    return dg.AssetMaterialization(
+        asset_key=["sites", result.site_id],
+        metadata={"readings landed": landed, "window": str(result.window)},
+    )
 
 
 class CompactConfig(dg.Config):

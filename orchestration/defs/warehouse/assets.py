@@ -1,16 +1,19 @@
 """Assets of the warehouse: the four inputs of a build, the dbt models, and what readers open."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 
 from exporters.marts import Marts, open_marts
+from orchestration import queries
 from orchestration import warehouse as inputs
 from orchestration.dbt import OWNERS, Translator, parsed_project
 from orchestration.locks import hold
+from orchestration.queries import LATENESS
 from orchestration.resources import DataDirResource
 
 POOL = "warehouse"
@@ -153,7 +156,17 @@ MARTS = [
             blocking=True,
             description="Each statement is the sum of its lines.",
         ),
+        dg.AssetCheckSpec(
+            "every_site_has_landed",
+            asset="published_marts",
+            description=(
+                "No site is late: the last reading of each is at most 36 hours old (of a site "
+                "that no entry of sources.yml reads: 36 hours older than the newest of any site). "
+                "Names those that are."
+            ),
+        ),
     ],
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=LATENESS),
 )
 def published_marts(data_dir: DataDirResource) -> dg.MaterializeResult:
     """`published/marts.duckdb`, the complete copy that analysts, exporters and reports open."""
@@ -169,6 +182,9 @@ def published_marts(data_dir: DataDirResource) -> dg.MaterializeResult:
             check_results=[
                 _check(marts, "nothing_is_left_over", _LEFT_OVER),
                 _check(marts, "statements_add_up", _NOT_ADDING_UP),
+                late_sites_check(
+                    marts, now=data_dir.clock()(), nightly=inputs.sites_read_nightly(layout)
+                ),
             ],
         )
 
@@ -194,6 +210,37 @@ def _check(marts: Marts, name: str, failing_rows: str) -> dg.AssetCheckResult:
     rows = marts.rows(failing_rows)
     return dg.AssetCheckResult(
         passed=not rows, check_name=name, metadata={"failing": [str(row) for row in rows[:20]]}
+    )
+
+
+def late_sites_check(
+    marts: Marts, *, now: datetime, nightly: Collection[str]
+) -> dg.AssetCheckResult:
+    """Whether any site is late, as `orchestration.queries.sites` judges; it warns and stops
+    nothing."""
+    late = [site for site in queries.sites(marts, now=now, nightly=nightly) if site["is_late"]]
+    words = [queries.late_in_words(site) for site in late]
+    return dg.AssetCheckResult(
+        passed=not late,
+        check_name="every_site_has_landed",
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(words) or None,
+        metadata={
+            "late": [site["site_id"] for site in late],
+            "sites": dg.MetadataValue.md("\n".join(f"- {line}" for line in words) or "none late"),
+            **{
+                f"{site['site_id']}: last reading": dg.MetadataValue.timestamp(
+                    site["last_reading_at"]
+                )
+                for site in late
+                if site["last_reading_at"] is not None
+            },
+            **{
+                f"{site['site_id']}: hours late": site["hours_late"]
+                for site in late
+                if site["hours_late"] is not None
+            },
+        },
     )
 
 

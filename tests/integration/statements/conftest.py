@@ -52,6 +52,11 @@ create table billing_exceptions(exception_id varchar, kind varchar, severity var
   period varchar, site_id varchar, machine_id varchar, contract_id varchar, payer_id varchar,
   statement_id varchar, occurrences bigint, quantity decimal(38,9), detail varchar,
   status varchar);
+create table usage_completeness(site_id varchar, usage_date date,
+  expected_interval_minutes integer, meters bigint, expected_hours decimal(38,9),
+  received_hours decimal(38,9), expected_intervals bigint, received_intervals bigint,
+  missing_hours decimal(38,9), missing_share decimal(9,6), last_reading_at timestamptz,
+  status varchar);
 create table build_info(book_version varchar, code_version varchar, built_at timestamptz,
   ledger_head varchar);
 """

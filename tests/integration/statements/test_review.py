@@ -38,6 +38,33 @@ def test_statements_of_last_month_that_are_not_there(make_marts: Make, tmp_path:
     assert "Not there any more" in openpyxl.load_workbook(review.paths["xlsx"]).sheetnames
 
 
+def test_sites_with_missing_readings_are_named(make_marts: Make, tmp_path: Path) -> None:
+    # Oslo lacks 48 of 744 hours; Helsinki 4 of 100, below 5 %.
+    marts = make_marts(
+        """
+        insert into usage_completeness
+        select 'NO-OSL1', date '2026-10-01' + cast(n as integer), 15, 1, 24,
+            if(n in (4, 5), 0, 24), 96, if(n in (4, 5), 0, 96), if(n in (4, 5), 24, 0),
+            if(n in (4, 5), 1, 0),
+            case when n not in (4, 5) then
+                timestamptz '2026-10-01 23:45:00+00' + to_days(cast(n as integer)) end,
+            if(n in (4, 5), 'nothing', 'complete')
+        from range(31) as days(n);
+        insert into usage_completeness values
+        ('FI-HEL1', '2026-10-01', null, 1, 100, 96, null, null, 4, 0.04,
+         '2026-10-01 23:00:00+00', 'partial');
+        """
+    )
+    review = render_review(marts, "2026-10", tmp_path / "out")
+    page = review.paths["html"].read_text("utf-8")
+    for expected in ("Sites with missing readings", "744.0", "696.0", "6.4%",
+                     "2026-10-05, 2026-10-06", "2026-10-31 23:45 UTC"):  # fmt: skip
+        assert expected in page, expected
+    (_, oslo) = openpyxl.load_workbook(review.paths["xlsx"])["Incomplete sites"].values
+    assert oslo[0:6] == ("NO-OSL1", 744, 696, 6.4, 2976, 2784)
+    assert oslo[8] == "2026-10-05, 2026-10-06"
+
+
 def test_an_approved_one_does_not_wait(make_marts: Make, tmp_path: Path) -> None:
     marts = make_marts(
         "update statements set decision = 'needs_approval', is_approved = true,"

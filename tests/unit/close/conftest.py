@@ -47,6 +47,12 @@ OTHERS = """
         ledger_head VARCHAR);
     CREATE TABLE billing_exceptions (exception_id VARCHAR, kind VARCHAR, severity VARCHAR,
         period VARCHAR, statement_id VARCHAR, detail VARCHAR);
+    CREATE TABLE usage_completeness (site_id VARCHAR, usage_date DATE,
+        expected_hours DECIMAL(38,9), received_hours DECIMAL(38,9), missing_hours DECIMAL(38,9),
+        expected_intervals BIGINT, received_intervals BIGINT, last_reading_at TIMESTAMPTZ,
+        status VARCHAR);
+    CREATE TABLE unmeasured_days (contract_id VARCHAR, period VARCHAR, site_id VARCHAR,
+        usage_date DATE);
 """
 
 
@@ -89,6 +95,8 @@ class FakeMarts:
         self.has_seller = True
         self.ledger_head: str | None = None
         self.exceptions: list[dict[str, Any]] = []
+        self.completeness: list[dict[str, Any]] = []
+        self.unmeasured: list[dict[str, Any]] = []
 
     def add(self, statement_id: str, **changes: Any) -> FakeStatement:
         """Add a statement or change one."""
@@ -122,6 +130,10 @@ class FakeMarts:
             )
             for row in self.exceptions:
                 _insert(con, "billing_exceptions", row)
+            for row in self.completeness:
+                _insert(con, "usage_completeness", row)
+            for row in self.unmeasured:
+                _insert(con, "unmeasured_days", row)
             con.execute("INSERT INTO contracts VALUES ('C-1', 1, 'Europe/Helsinki')")
             if self.has_seller:
                 con.execute("INSERT INTO sellers VALUES ('nordic', true, 'Nordic Oy', 'FI')")

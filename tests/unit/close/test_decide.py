@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from exporters.close import CloseError, approve, decide, issue
+from exporters.close import CloseError, approve, decide, issue, on_unknown_usage
 from exporters.ledger import Ledger, LedgerError, tables
 from exporters.marts import MartsError, open_marts
 
@@ -208,3 +209,84 @@ def test_contracts_that_left_the_book_do_not_keep_a_month_open(
     marts.put("acme/2026-10/all", line={"contract_id": "C-gone"})
     report = decide(marts.path, ledger, OCTOBER, clock=clock)
     assert [found.state for found in report.statements] == ["approved"]
+
+
+def site_days(site_id: str, received: dict[int, str]) -> list[dict[str, Any]]:
+    """October of a site with one hourly meter; hours received on these days, 24 on the others."""
+    rows = []
+    for day in range(1, 32):
+        hours = Decimal(received.get(day, "24"))
+        rows.append(
+            {
+                "site_id": site_id,
+                "usage_date": date(2026, 10, day),
+                "expected_hours": Decimal(24),
+                "received_hours": hours,
+                "missing_hours": 24 - hours,
+                "expected_intervals": 24,
+                "received_intervals": int(hours),
+                "last_reading_at": datetime(2026, 10, day, 23, tzinfo=UTC) if hours else None,
+                "status": {Decimal(0): "nothing", Decimal(24): "complete"}.get(hours, "partial"),
+            }
+        )
+    return rows
+
+
+def test_the_report_names_incomplete_sites_with_their_numbers(
+    marts: Any, ledger: Ledger, clock: Any
+) -> None:
+    dark = dict.fromkeys(range(20, 27), "0")
+    marts.completeness = [
+        *site_days("FI-HEL1", {**dark, 3: "12"}),
+        *site_days("FI-TMP1", {5: "0"}),  # 3.2 %, but a whole day
+        *site_days("NO-OSL1", {1: "0.4", 2: "9.6"}),  # 38 of 744 hours: 5.1 %
+        *site_days("NO-TRD1", {1: "0.8", 2: "10"}),  # 37.2 of 744 hours: not more than 5 %
+        {**site_days("NO-BGO1", {1: "0"})[0], "usage_date": date(2026, 9, 30)},
+    ]
+    marts.put("acme/2026-10/all", decision="needs_approval", reason="nothing was measured")
+    marts.put("bolt/2026-10/all", line={"site_id": "NO-TRD1"})
+    report = decide(marts.path, ledger, OCTOBER, clock=clock)
+    assert [
+        (s.site_id, s.missing_percent, len(s.unmeasured_days), s.partial_days, s.statement_ids)
+        for s in report.incomplete_sites
+    ] == [
+        ("FI-HEL1", Decimal("24.1"), 7, 1, ("acme/2026-10/all",)),
+        ("FI-TMP1", Decimal("3.2"), 1, 0, ()),
+        ("NO-OSL1", Decimal("5.1"), 0, 2, ()),
+    ]
+    assert {s.statement_id: s.state for s in report.statements} == {
+        "acme/2026-10/all": "needs_approval",
+        "bolt/2026-10/all": "approved",
+    }
+    assert report.approved_by_rule == ("bolt/2026-10/all",)
+    assert report.describe()[2:4] == [
+        "  incomplete FI-HEL1: 564.0 of 744.0 machine-hours received, 24.1 % missing "
+        "(564 of 744 intervals); nothing on 2026-10-20, 2026-10-21, 2026-10-22, 2026-10-23, "
+        "2026-10-24 and 2 more days; 1 statement has lines of it",
+        "  incomplete FI-TMP1: 720.0 of 744.0 machine-hours received, 3.2 % missing "
+        "(720 of 744 intervals); nothing on 2026-10-05; 0 statements have lines of it",
+    ]
+    told = json.loads(json.dumps(report.as_dict()))["incomplete_sites"][1]
+    assert (told["site_id"], told["received_hours"], told["unmeasured_days"]) == (
+        "FI-TMP1",
+        "720.000000000",
+        ["2026-10-05"],
+    )
+
+
+def test_what_would_be_approved_on_unknown_usage_is_found(
+    marts: Any, ledger: Ledger, clock: Any
+) -> None:
+    marts.unmeasured = [
+        {"contract_id": "C-1", "period": OCTOBER, "site_id": "FI-HEL1", "usage_date": day}
+        for day in (date(2026, 10, 5), date(2026, 10, 6))
+    ]
+    marts.add("acme/2026-10/all")
+    marts.add("bolt/2026-10/all", line={"site_id": "NO-OSL1"})
+    marts.put("calm/2026-10/all", line={"contract_id": "C-2"})
+    report = decide(marts.path, ledger, OCTOBER, clock=clock)
+    with open_marts(marts.path) as opened:
+        assert on_unknown_usage(opened, OCTOBER, report.approved_by_rule) == {
+            "acme/2026-10/all": ["FI-HEL1, 2026-10-05", "FI-HEL1, 2026-10-06"]
+        }
+        assert on_unknown_usage(opened, OCTOBER, ["calm/2026-10/all"]) == {}

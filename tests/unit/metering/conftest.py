@@ -21,7 +21,12 @@ import jinja2
 import pytest
 
 PROJECT = Path(__file__).parents[3] / "dbt_project"
-FOLDERS = ("intermediate/metering", "intermediate/billing", "marts/billing")
+FOLDERS = (
+    "intermediate/metering",
+    "intermediate/rating",
+    "intermediate/billing",
+    "marts/billing",
+)
 DAYS = "int_metering__days"
 
 SOURCES = {
@@ -31,7 +36,7 @@ SOURCES = {
     "manifest__readings": "partition_key varchar, date date, path varchar, rows bigint,"
     " rows_digest varchar, refused boolean",
     "book__sites": "site_id varchar, timezone varchar, default_rated_kw decimal(24,9),"
-    " estimation varchar",
+    " estimation varchar, expected_interval_minutes integer",
     "book__placements": "machine_id varchar, site_id varchar, meter_id varchar,"
     " valid_from_at timestamptz, valid_to_at timestamptz, rated_kw decimal(24,9)",
     "book__placement_metrics": "site_id varchar, meter_id varchar, machine_id varchar,"
@@ -51,7 +56,22 @@ SOURCES = {
     " utc_offset_seconds integer",
     "book__zone_months": "timezone varchar, period varchar, start_at timestamptz,"
     " end_at timestamptz",
-    "context__build_context": "also_period varchar",
+    "book__payers": "payer_id varchar, auto_approve_limit decimal(24,9), minor_units integer,"
+    " seller_id varchar",
+    "book__settings": "tolerance_percent decimal(18,4)",
+    "book__book_info": "book_version varchar",
+    "context__build_context": "also_period varchar, now_at timestamptz",
+    "ledger__issued_statements": "statement_id varchar, statement_number varchar,"
+    " series_no integer, period varchar, statement_kind varchar, payer_id varchar,"
+    " seller_id varchar, total decimal(18,2), content_hash varchar, book_version varchar,"
+    " issue_date date, due_date date, issued_at timestamptz",
+    "ledger__approvals": "statement_id varchar, content_hash varchar, approved_by varchar,"
+    " approved_at timestamptz",
+    "int_billing__statements": "statement_id varchar, period varchar, statement_kind varchar,"
+    " payer_id varchar, currency varchar, lines integer, net decimal(18,2), tax decimal(18,2),"
+    " total decimal(18,2), content_hash varchar, has_code_adjustments boolean",
+    "int_billing__statement_lines": "statement_id varchar, period varchar, contract_id varchar,"
+    " site_id varchar",
     "ledger__exception_actions": "exception_id varchar, action varchar, recorded_at timestamptz",
     "int_rating__exceptions": "kind varchar, severity varchar, period varchar, site_id varchar,"
     " meter_id varchar, machine_id varchar, contract_id varchar, event_id varchar,"
@@ -66,6 +86,8 @@ WANTED = (
     "int_metering__exceptions",
     "usage_reconciliation",
     "billing_exceptions",
+    "usage_completeness",
+    "statements",
 )
 # What is remembered of how it came about, and what a rebuild from nothing cannot know.
 MEMORIES = ("int_metering__touched_dates", "int_metering__runs_done", "usage_revisions")

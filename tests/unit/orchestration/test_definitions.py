@@ -20,7 +20,13 @@ MARTS = {
     *("machines", "payers", "payments", "plan_versions", "published_marts", "sites", "tax_rules"),
     *("receivables_aging", "seller_bank_accounts", "sellers", "settings", "statement_lines"),
     *("statements", "usage_daily", "usage_reconciliation", "xero_accounts", "xero_options"),
-    *("xero_tax_types", "xero_tracking"),
+    *(
+        "unmeasured_days",
+        "usage_completeness",
+        "usage_revisions",
+        "xero_tax_types",
+        "xero_tracking",
+    ),
 }
 JOBS = {
     "build": {"book", "landed_batches", "ledger_extract", "build_context", "published_marts"},
