@@ -1,7 +1,7 @@
 """The life of a period: close (decide), approve, issue. Start at `decide`, `approve`, `issue`."""
 
 from exporters.close.approve import ApprovalReport, approve
-from exporters.close.completeness import IncompleteSite, incomplete_sites, on_unknown_usage
+from exporters.close.completeness import IncompleteSite, incomplete_sites, poorly_measured
 from exporters.close.decide import CloseReport, Decision, decide
 from exporters.close.errors import CloseError, RefusedError
 from exporters.close.issue import IssueReport, Outcome, issue, statement_number
@@ -19,6 +19,6 @@ __all__ = [
     "decide",
     "incomplete_sites",
     "issue",
-    "on_unknown_usage",
+    "poorly_measured",
     "statement_number",
 ]

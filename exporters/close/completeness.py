@@ -55,16 +55,11 @@ from sites
 where expected_hours > 0 and (len(unmeasured_days) > 0 or missing_hours * 20 > expected_hours)
 order by site_id
 """
-_ON_UNKNOWN_USAGE: Final = """
-select distinct
-    statement_lines.statement_id, unmeasured_days.site_id, unmeasured_days.usage_date
-from statement_lines
-inner join unmeasured_days
-    on statement_lines.contract_id = unmeasured_days.contract_id
-    and statement_lines.site_id = unmeasured_days.site_id
-    and statement_lines.period = unmeasured_days.period
-where statement_lines.period = $1
-order by all
+_POORLY_MEASURED: Final = """
+select statement_id, missing_or_estimated_share
+from statements
+where period = $1 and missing_or_estimated_share > 0.05
+order by statement_id
 """
 
 
@@ -121,19 +116,17 @@ def incomplete_sites(marts: Marts, period: str) -> tuple[IncompleteSite, ...]:
     )
 
 
-def on_unknown_usage(
+def poorly_measured(
     marts: Marts, period: str, statement_ids: Iterable[str]
-) -> dict[str, list[str]]:
-    """Of these statements those with a machine at a site on a day that told nothing: `site, day` by
-    statement_id."""
+) -> dict[str, Decimal]:
+    """Of these statements those with more than 5 % of their machine-hours missing or estimated,
+    with that share."""
     asked = set(statement_ids)
-    found: dict[str, list[str]] = {}
-    for row in marts.rows(_ON_UNKNOWN_USAGE, [period]):
-        if row["statement_id"] in asked:
-            found.setdefault(row["statement_id"], []).append(
-                f"{row['site_id']}, {row['usage_date']}"
-            )
-    return found
+    return {
+        row["statement_id"]: row["missing_or_estimated_share"]
+        for row in marts.rows(_POORLY_MEASURED, [period])
+        if row["statement_id"] in asked
+    }
 
 
 def _whole(value: Decimal | int | None) -> int | None:

@@ -3,7 +3,7 @@ reports."""
 
 import dagster as dg
 
-from exporters.close import CloseReport, decide, issue, on_unknown_usage
+from exporters.close import CloseReport, decide, issue, poorly_measured
 from exporters.marts import Marts, open_marts
 from exporters.statements import render_review, render_statements
 from orchestration.dbt import OWNERS
@@ -54,12 +54,12 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
                 ),
             ),
             dg.AssetCheckSpec(
-                "nothing_unknown_is_approved",
+                "nothing_poorly_measured_is_approved",
                 asset="close_decisions",
                 blocking=True,
                 description=(
-                    "No statement was approved by rule whose contract had a machine at a site on "
-                    "a day of which nothing was measured."
+                    "No statement was approved by rule that has more than 5 % of its "
+                    "machine-hours missing or estimated."
                 ),
             ),
         ],
@@ -168,12 +168,12 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
 def completeness_checks(marts: Marts, report: CloseReport) -> list[dg.AssetCheckResult]:
     """What a close says of missing readings.
 
-    A late site stops nobody else: statements that concern it wait for a person
-    (`statements.decision`), the others go out. Only a statement that was approved all the same
-    stops the close.
+    A late site stops nobody else: statements with more than 5 % of their machine-hours missing or
+    estimated wait for a person (`statements.decision`), the others go out. Only one that was
+    approved by rule all the same stops the close.
     """
     incomplete = [site.describe() for site in report.incomplete_sites]
-    unknown = on_unknown_usage(marts, report.period, report.approved_by_rule)
+    poor = poorly_measured(marts, report.period, report.approved_by_rule)
     return [
         dg.AssetCheckResult(
             passed=not incomplete,
@@ -187,11 +187,11 @@ def completeness_checks(marts: Marts, report: CloseReport) -> list[dg.AssetCheck
             },
         ),
         dg.AssetCheckResult(
-            passed=not unknown,
-            check_name="nothing_unknown_is_approved",
+            passed=not poor,
+            check_name="nothing_poorly_measured_is_approved",
             severity=dg.AssetCheckSeverity.ERROR,
             metadata={
-                "statements": [f"{name}: {'; '.join(days)}" for name, days in unknown.items()]
+                "statements": [f"{name}: {share:.1%}" for name, share in poor.items()]
             },
         ),
     ]

@@ -51,8 +51,6 @@ OTHERS = """
         expected_hours DECIMAL(38,9), received_hours DECIMAL(38,9), missing_hours DECIMAL(38,9),
         expected_intervals BIGINT, received_intervals BIGINT, last_reading_at TIMESTAMPTZ,
         status VARCHAR);
-    CREATE TABLE unmeasured_days (contract_id VARCHAR, period VARCHAR, site_id VARCHAR,
-        usage_date DATE);
 """
 
 
@@ -96,7 +94,6 @@ class FakeMarts:
         self.ledger_head: str | None = None
         self.exceptions: list[dict[str, Any]] = []
         self.completeness: list[dict[str, Any]] = []
-        self.unmeasured: list[dict[str, Any]] = []
 
     def add(self, statement_id: str, **changes: Any) -> FakeStatement:
         """Add a statement or change one."""
@@ -132,8 +129,6 @@ class FakeMarts:
                 _insert(con, "billing_exceptions", row)
             for row in self.completeness:
                 _insert(con, "usage_completeness", row)
-            for row in self.unmeasured:
-                _insert(con, "unmeasured_days", row)
             con.execute("INSERT INTO contracts VALUES ('C-1', 1, 'Europe/Helsinki')")
             if self.has_seller:
                 con.execute("INSERT INTO sellers VALUES ('nordic', true, 'Nordic Oy', 'FI')")

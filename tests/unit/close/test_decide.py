@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from exporters.close import CloseError, approve, decide, issue, on_unknown_usage
+from exporters.close import CloseError, approve, decide, issue, poorly_measured
 from exporters.ledger import Ledger, LedgerError, tables
 from exporters.marts import MartsError, open_marts
 
@@ -274,19 +274,15 @@ def test_the_report_names_incomplete_sites_with_their_numbers(
     )
 
 
-def test_what_would_be_approved_on_unknown_usage_is_found(
+def test_what_was_approved_by_rule_though_poorly_measured_is_found(
     marts: Any, ledger: Ledger, clock: Any
 ) -> None:
-    marts.unmeasured = [
-        {"contract_id": "C-1", "period": OCTOBER, "site_id": "FI-HEL1", "usage_date": day}
-        for day in (date(2026, 10, 5), date(2026, 10, 6))
-    ]
-    marts.add("acme/2026-10/all")
-    marts.add("bolt/2026-10/all", line={"site_id": "NO-OSL1"})
-    marts.put("calm/2026-10/all", line={"contract_id": "C-2"})
+    share = {"missing_or_estimated_share": "0.0510"}
+    marts.add("acme/2026-10/all", statement=share)
+    marts.add("bolt/2026-10/all", statement={"missing_or_estimated_share": "0.0500"})
+    marts.put("calm/2026-10/all", statement=share, decision="needs_approval")
     report = decide(marts.path, ledger, OCTOBER, clock=clock)
     with open_marts(marts.path) as opened:
-        assert on_unknown_usage(opened, OCTOBER, report.approved_by_rule) == {
-            "acme/2026-10/all": ["FI-HEL1, 2026-10-05", "FI-HEL1, 2026-10-06"]
+        assert poorly_measured(opened, OCTOBER, report.approved_by_rule) == {
+            "acme/2026-10/all": Decimal("0.0510")
         }
-        assert on_unknown_usage(opened, OCTOBER, ["calm/2026-10/all"]) == {}

@@ -51,13 +51,13 @@ create table build_info as select 'b-1' as book_version, 'v1' as code_version,
     timestamptz '2026-11-04 04:00:00+00' as built_at;
 create table statements(statement_id varchar, period varchar, total decimal(18,2),
     net decimal(18,2), tax decimal(18,2), currency varchar, state varchar, decision varchar,
-    decision_reason varchar);
+    decision_reason varchar, missing_or_estimated_share decimal(38,4));
+insert into statements (statement_id, period, missing_or_estimated_share)
+    values ('A/2026-10/all', '2026-10', 0.0510), ('B/2026-10/all', '2026-10', 0.0500);
 create table statement_lines(statement_id varchar, period varchar, contract_id varchar,
     site_id varchar);
 insert into statement_lines values
     ('A/2026-10/all', '2026-10', 'K1', 'NO-OSL1'), ('B/2026-10/all', '2026-10', 'K2', 'NO-OSL1');
-create table unmeasured_days as select 'K1' as contract_id, '2026-10' as period,
-    'NO-OSL1' as site_id, date '2026-10-12' as usage_date;
 create table billing_exceptions(period varchar, kind varchar, severity varchar);
 """
 
@@ -233,13 +233,13 @@ def test_a_late_site_warns_at_a_close_and_stops_it_only_for_what_went_out_unseen
         last_reading_at=None,
         statement_ids=("A/2026-10/all", "B/2026-10/all"),
     )
-    complete, unknown = completeness_checks(marts, report(approved_by=("anna",), sites=(oslo,)))
+    complete, poor = completeness_checks(marts, report(approved_by=("anna",), sites=(oslo,)))
     assert (complete.passed, complete.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert complete.metadata["sites"].value == ["NO-OSL1"]
     assert "3.2 % missing; nothing on 2026-10-12" in str(complete.metadata["incomplete"].value)
-    assert unknown.passed
+    assert poor.passed
 
-    complete, unknown = completeness_checks(marts, report(approved_by=(AUTOMATIC,), sites=()))
+    complete, poor = completeness_checks(marts, report(approved_by=(AUTOMATIC,), sites=()))
     assert complete.passed
-    assert (unknown.passed, unknown.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert unknown.metadata["statements"].value == ["A/2026-10/all: NO-OSL1, 2026-10-12"]
+    assert (poor.passed, poor.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert poor.metadata["statements"].value == ["A/2026-10/all: 5.1%"]

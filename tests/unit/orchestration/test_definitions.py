@@ -21,9 +21,10 @@ MARTS = {
     *("receivables_aging", "seller_bank_accounts", "sellers", "settings", "statement_lines"),
     *("statements", "usage_daily", "usage_reconciliation", "xero_accounts", "xero_options"),
     *(
-        "unmeasured_days",
         "usage_completeness",
+        "usage_estimates",
         "usage_revisions",
+        "usage_set_aside",
         "xero_tax_types",
         "xero_tracking",
     ),

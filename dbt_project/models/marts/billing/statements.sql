@@ -40,17 +40,6 @@ coverage as (
 
 ),
 
-unmeasured_days as (
-
-    select
-        contract_id,
-        period,
-        site_id,
-        usage_date
-    from {{ ref('unmeasured_days') }}
-
-),
-
 segments as (
 
     select
@@ -171,37 +160,6 @@ statement_coverage as (
             and places.period = coverage.period
             and places.site_id = coverage.site_id
     group by places.statement_id
-
-),
-
--- A whole site without a measured moment on a whole day: below 5 % of a month, and yet nobody knows what was used.
-unmeasured_sites as (
-
-    select
-        places.statement_id,
-        places.site_id,
-        count(distinct unmeasured_days.usage_date) as days,
-        min(unmeasured_days.usage_date) as first_date
-    from places
-    inner join unmeasured_days
-        on
-            places.contract_id = unmeasured_days.contract_id
-            and places.period = unmeasured_days.period
-            and places.site_id = unmeasured_days.site_id
-    group by places.statement_id, places.site_id
-
-),
-
-unmeasured as (
-
-    select
-        statement_id,
-        'nothing was measured at ' || string_agg(
-            site_id || ' on ' || {{ counted_in_words('days', 'UTC day') }} || ' (first ' || cast(first_date as varchar) || ')',
-            ' and at ' order by site_id
-        ) as in_words
-    from unmeasured_sites
-    group by statement_id
 
 ),
 
@@ -349,7 +307,6 @@ judged as (
         coalesce({{ divide_round('statement_coverage.doubtful_us', 0, 'statement_coverage.occupied_us', 0, 4) }}, 0)
             as missing_or_estimated_share,
         coalesce(statement_coverage.doubtful_us, 0) * 20 > coalesce(statement_coverage.occupied_us, 0) as is_poorly_measured,
-        unmeasured.in_words as unmeasured_in_words,
         payers.auto_approve_limit,
         coalesce(payers.minor_units, 2) as minor_units,
         settings.tolerance_percent,
@@ -375,8 +332,6 @@ judged as (
         on statements.statement_id = issued_statements.statement_id
     left join statement_coverage
         on statements.statement_id = statement_coverage.statement_id
-    left join unmeasured
-        on statements.statement_id = unmeasured.statement_id
     left join period_ends
         on statements.statement_id = period_ends.statement_id
     left join blocking
@@ -447,8 +402,7 @@ reasoned as (
                     then
                         'more than 5 % of its machine-hours are missing or estimated ('
                         || {{ number_in_words(exact_product('missing_or_estimated_share', 4, '100', 0)) }} || ' %)'
-            end,
-            unmeasured_in_words
+            end
         ], lambda reason: reason is not null) as reasons
     from judged
 
