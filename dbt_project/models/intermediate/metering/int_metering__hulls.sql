@@ -65,13 +65,13 @@ changed as (
         {{ utc_day_start('usage_date + 1') }} as change_end
     from days_computed
     union all
+    -- Usage set by hand may lie far from all that has landed, so a change of the book reaches as far as it says; only endless time is no
+    -- instant to count with.
     select
-        book_changes.site_id,
-        greatest(book_changes.change_start, landed.cut_from) as change_start,
-        least(book_changes.change_end, landed.newest_landed_at + interval 62 day) as change_end
+        site_id,
+        greatest(change_start, timestamptz '1900-01-01 00:00:00+00') as change_start,
+        least(change_end, timestamptz '9000-01-01 00:00:00+00') as change_end
     from book_changes
-    cross join landed
-    where landed.newest_landed_at is not null
     union all
     select
         sites.site_id,
