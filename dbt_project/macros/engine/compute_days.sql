@@ -104,8 +104,12 @@
             {%- if table.meta.get('touches') -%}
                 {%- do steps.append(note_touched(
                     touched, run_no,
-                    'select site_id, ' ~ utc_date('piece_start') ~ ' - 1 as first_date, ' ~ utc_date('piece_end') ~ " + 1 as last_date,"
-                    ~ " 'readings' as why from (" ~ difference('select * from rows_now', 'select * from ' ~ table.relation ~ ' where ' ~ named) ~ ')'
+                    'select site_id, ' ~ utc_date('piece_start') ~ ' - 1 as first_date, ' ~ utc_date('piece_end') ~ ' + 1 as last_date,'
+                    ~ ' coalesce(reasons.why, case when site_id in (select site_id from ' ~ relations.int_metering__hulls
+                    ~ ") then 'book' else 'readings' end) as why"
+                    ~ ' from (' ~ difference('select * from rows_now', 'select * from ' ~ table.relation ~ ' where ' ~ named) ~ ') as changed'
+                    ~ " left join (select site_id, string_agg(distinct why, ' and ') as why from "
+                    ~ relations.int_metering__days_computed ~ ' group by site_id) as reasons using (site_id)'
                 )) -%}
             {%- endif -%}
             {%- do steps.append('delete from ' ~ table.relation ~ ' where ' ~ named) -%}
@@ -160,18 +164,23 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Note that usage of the dates first_date to last_date of a site may differ from now on, and why. -#}
+{#-
+  Note that usage of the dates first_date to last_date of a site may differ from now on, and why. What a run says first of a date stays:
+  its own days tell why better than what reaches over it.
+-#}
 {% macro note_touched(touched, run_no, spans_sql) -%}
     merge into {{ touched }} as noted_dates using (
         select site_id, usage_date, string_agg(distinct why, ' and ' order by why) as why
         from (
             select site_id, why, cast(unnest(range(first_date, last_date + interval 1 day, interval 1 day)) as date) as usage_date
-            from (select distinct * from ({{ spans_sql }}) as all_spans) as spans
+            from (
+                select distinct site_id, first_date, last_date, unnest(string_split(why, ' and ')) as why from ({{ spans_sql }}) as all_spans
+            ) as spans
         ) as dates_of_spans
         group by site_id, usage_date
     ) as dates
     on (noted_dates.site_id = dates.site_id and noted_dates.usage_date = dates.usage_date)
-    when matched then update set run_no = {{ run_no }}, why = dates.why, is_settled = false
+    when matched and noted_dates.run_no != {{ run_no }} then update set run_no = {{ run_no }}, why = dates.why, is_settled = false
     when not matched then insert values (dates.site_id, dates.usage_date, {{ run_no }}, dates.why, false)
 {%- endmacro %}
 
