@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any, TypeVar
 
 import pytest
 
-from tests.unit.metering.plain import unbalanced
+from tests.unit.metering.plain import book, merged, reading, unbalanced
 from tests.unit.metering.worlds import (
     DAY,
     HOUR,
@@ -389,3 +389,148 @@ def test_every_night_gives_what_a_build_from_nothing_gives(
     metering: Any, rebuilt: Any, pack: int
 ) -> None:
     follow(metering, rebuilt, nights_of(pack), f"pack {pack}")
+
+
+def test_the_order_of_arrival_does_not_matter(metering: Any, rebuilt: Any) -> None:
+    """The nights of a pack in their order and shuffled come to the same, the last being one."""
+    for pack in (100, 101):
+        nights = list(nights_of(pack))
+        shuffled = nights[:-1]
+        Random(pack).shuffle(shuffled)
+        for warehouse, order in ((metering, nights), (rebuilt, [*shuffled, nights[-1]])):
+            warehouse.run(order[0])
+            for tables in order[1:]:
+                warehouse.arrive(tables)
+        wrong = differences(metering.everything(), rebuilt.everything())
+        assert not wrong, f"pack {pack} depends on the order of its nights:\n{wrong}"
+
+
+# -- what single arrivals cost and change ------------------------------------------------------
+
+
+MAY = datetime(2026, 5, 4, tzinfo=UTC)
+
+
+def two_sites(days: int = 6) -> Tables:
+    """Two sites with some days of hours each."""
+    hours = [MAY + timedelta(hours=hour) for hour in range(24 * days)]
+    tables = merged(book(estimation="like_day"), book(site_id="t", machine_id="n", contract_id="L"))
+    tables["landed"] = [
+        reading(hour, "1.25", site_id=site_id) for hour in hours for site_id in ("s", "t")
+    ]
+    return tables
+
+
+def computed(metering: Any) -> list[tuple[str, str]]:
+    """Sites and days that the last run computed."""
+    return [
+        (site_id, str(day))
+        for site_id, day in metering.rows(
+            "select site_id, usage_date from int_metering__days"
+            " where run_no = (select max(run_no) from int_metering__runs_done) order by all"
+        )
+    ]
+
+
+def days_from(first: int, site_id: str = "s", *, days: int = 6) -> list[tuple[str, str]]:
+    return [(site_id, str((MAY + timedelta(days=n)).date())) for n in range(first, days)]
+
+
+def test_a_first_run_computes_every_day_and_the_next_one_none(metering: Any) -> None:
+    metering.run(two_sites())
+    assert computed(metering) == days_from(0) + days_from(0, "t")
+    before = metering.everything()
+
+    metering.arrive(two_sites())
+
+    assert computed(metering) == []
+    assert metering.everything() == before
+    touched = metering.rows(
+        "select count(*) from int_metering__touched_dates"
+        " where run_no = (select max(run_no) from int_metering__runs_done)"
+    )
+    assert touched == [(0,)]
+
+
+def test_another_reading_computes_its_day(metering: Any) -> None:
+    tables = two_sites()
+    metering.run(tables)
+    landed = tables["landed"]
+    landed[100] = {**landed[100], "value": "7"}
+
+    metering.arrive(tables)
+
+    assert computed(metering) == [("s", "2026-05-06")]
+
+    landed.append(reading(MAY + timedelta(days=6), "1", site_id="t"))
+    metering.arrive(tables)
+    assert computed(metering) == [("t", "2026-05-10")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"plan_id": "q"}, {"po_number": "4711"}, {"payer_id": "somebody else"}, {"customer_id": "c"}],
+)
+def test_what_metering_does_not_read_of_the_book_computes_nothing(
+    metering: Any, change: dict[str, str]
+) -> None:
+    tables = two_sites()
+    metering.run(tables)
+    before = metering.everything()
+    tables["book__contract_terms"][0] |= change
+
+    metering.arrive(tables)
+
+    assert computed(metering) == []
+    after = metering.everything()
+    kept = [table for table in before if table.startswith("int_metering") or "usage" in table]
+    assert {table: after[table] for table in kept} == {table: before[table] for table in kept}
+
+
+@pytest.mark.parametrize(("hours", "first"), [(72, 3), (73, 3), (71, 2)])
+def test_an_assignment_that_ends_computes_from_that_day_on(
+    metering: Any, hours: int, first: int
+) -> None:
+    tables = two_sites()
+    metering.run(tables)
+    tables["book__assignments"][0]["valid_to_at"] = MAY + timedelta(hours=hours)
+
+    metering.arrive(tables)
+
+    assert computed(metering) == days_from(first)
+
+
+def test_an_end_far_in_the_future_computes_nothing(metering: Any) -> None:
+    tables = two_sites()
+    metering.run(tables)
+    tables["book__contract_terms"][1]["valid_to_at"] = MAY + timedelta(days=200)
+
+    metering.arrive(tables)
+
+    assert computed(metering) == []
+
+
+@pytest.mark.parametrize("zone", ["Europe/Oslo", "Australia/Lord_Howe"])
+def test_nobodys_usage_of_days_without_readings_follows_its_sites_clock(
+    metering: Any, rebuilt: Any, zone: str
+) -> None:
+    # Registers far apart around the date on which clocks change, of a machine without a contract.
+    begin = datetime(2026, 3, 25, tzinfo=UTC)
+    tables = book()
+    del tables["book__assignments"]
+    tables["landed"] = [
+        reading(begin, "100", kind="register"),
+        reading(begin + timedelta(days=16), "484", kind="register"),
+    ]
+    metering.run(tables)
+    tables["book__sites"][0]["timezone"] = zone
+
+    metering.arrive(tables)
+
+    rebuilt.run(tables)
+    assert not differences(metering.everything(), rebuilt.everything())
+    changed = {"Europe/Oslo": ("2026-03-29", 23), "Australia/Lord_Howe": ("2026-04-05", "24.5")}
+    day, quantity = changed[zone]
+    assert metering.rows(
+        f"select metered_quantity from usage_daily where usage_date = date '{day}'"
+    ) == [(Decimal(quantity),)]
