@@ -177,8 +177,11 @@ class Project:
         texts = [re.sub(r"(?s){% materialization.*?{% endmaterialization %}", "", t) for t in texts]
         # The staging view of these tests follows the days in hand by itself.
         texts.append("{% macro take_readings_in_hand(days) %}{% endmacro %}")
-        self._macros = "".join(texts)
-        self.macros: Any = self._environment.from_string(self._macros).module
+        self.macros: Any = self._environment.from_string("".join(texts)).module
+        # Models see macros as globals: to compile them into every model would take seconds.
+        self._environment.globals.update(
+            {name: macro for name, macro in vars(self.macros).items() if callable(macro)}
+        )
 
     def models(self) -> list[Model]:
         """Render every model that the wanted ones need, each after those that it reads."""
@@ -203,9 +206,9 @@ class Project:
                 config.update(options)
                 return ""
 
-            sql = self._environment.from_string(
-                self._macros + paths[name].read_text(encoding="utf-8")
-            ).render(ref=ref, config=configure, this=name)
+            sql = self._environment.from_string(paths[name].read_text(encoding="utf-8")).render(
+                ref=ref, config=configure, this=name
+            )
             for other in needed:
                 render(other)
             told = not name.startswith("int_metering__")
