@@ -31,17 +31,20 @@
         ~ ' wanted_days.rows_listed, wanted_days.why, ' ~ run_no ~ ", false, 'wanted', '" ~ digest ~ "')"
     ) -%}
     {#- The earliest days first: an interval that reaches into a later day is known when that day is at work. -#}
-    {%- for _ in range(100000) -%}
+    {%- set loop_state = namespace(is_done=false) -%}
+    {%- for _ in range(100000) if not loop_state.is_done -%}
         {%- do run_query('delete from ' ~ days) -%}
         {%- do run_query(
             'insert into ' ~ days ~ ' select site_id, usage_date from ('
             ~ 'select site_id, usage_date, rows_listed, sum(rows_listed) over (order by usage_date, site_id) as rows_so_far from ' ~ noted
             ~ " where state = 'wanted') as waiting where rows_so_far <= greatest(rows_listed, " ~ readings_at_once() ~ ')'
         ) -%}
-        {%- if run_query('select count(*) from ' ~ days).rows[0][0] == 0 -%}{%- break -%}{%- endif -%}
-        {%- do compute_days_in_hand(noted, days, run_no, plan) -%}
+        {%- set loop_state.is_done = run_query('select count(*) from ' ~ days).rows[0][0] == 0 -%}
+        {%- if not loop_state.is_done -%}
+            {%- do compute_days_in_hand(noted, days, run_no, plan) -%}
+        {%- endif -%}
     {%- endfor -%}
-    {%- if run_query('select count(*) from ' ~ days).rows[0][0] != 0 -%}
+    {%- if not loop_state.is_done -%}
         {{ exceptions.raise_compiler_error('more days are to be computed than one run can; the next one goes on') }}
     {%- endif -%}
     {%- for table in plan if not table.kept and 'days' in table.meta.phase -%}
@@ -116,7 +119,8 @@
                 {%- do steps.append(note_touched(
                     touched, run_no,
                     'select changed.site_id, ' ~ utc_date('changed.piece_start') ~ ' - 1 as first_date, ' ~ utc_date('changed.piece_end')
-                    ~ " + 1 as last_date, coalesce(days.why, 'book') as why from ("
+                    ~ ' + 1 as last_date, coalesce(days.why, case when changed.site_id in (select site_id from ' ~ relations.int_metering__hulls
+                    ~ ") then 'book' else 'readings' end) as why from ("
                     ~ difference('select * from rows_now', 'select * from ' ~ table.relation ~ ' where ' ~ named)
                     ~ ') as changed left join (select distinct site_id, why from ' ~ relations.int_metering__days_computed
                     ~ ') as days on changed.site_id = days.site_id'

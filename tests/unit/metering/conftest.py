@@ -1,9 +1,9 @@
 """The metering models of the dbt project, run on rows that a test makes up, without dbt.
 
 A model is a Jinja template of SQL over other models and sources. Here the templates are rendered
-with the project's own macros, every ``ref`` and ``source`` being a table of an in-memory DuckDB, and
-the project's own loop over days fills them, so that a test of a rule takes a fraction of a second.
-What dbt itself does (contracts, tests, publishing) is tested elsewhere.
+with the project's own macros, every ``ref`` and ``source`` being a table of an in-memory DuckDB,
+and the project's own loop over days fills them, so that a test of a rule takes a fraction of a
+second. What dbt itself does (contracts, tests, publishing) is tested elsewhere.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 import duckdb
 import jinja2
+import pyarrow as pa
 import pytest
 
 PROJECT = Path(__file__).parents[3] / "dbt_project"
@@ -77,6 +79,26 @@ SOURCES = {
     " meter_id varchar, machine_id varchar, contract_id varchar, event_id varchar,"
     " payer_id varchar, statement_id varchar, day date, occurrences bigint,"
     " quantity decimal(38,9), detail varchar",
+}
+
+_TYPES = {
+    "varchar": pa.string(),
+    "bigint": pa.int64(),
+    "integer": pa.int32(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "timestamptz": pa.timestamp("us", tz="UTC"),
+    "decimal(18,2)": pa.decimal128(18, 2),
+    "decimal(18,4)": pa.decimal128(18, 4),
+    "decimal(24,9)": pa.decimal128(24, 9),
+    "decimal(38,9)": pa.decimal128(38, 9),
+}
+_COLUMNS = {
+    table: {
+        column: _TYPES[kind]
+        for column, kind in (part.split() for part in re.split(r", +", columns))
+    }
+    for table, columns in SOURCES.items()
 }
 
 WANTED = (
@@ -162,7 +184,7 @@ class Project:
     def __init__(self, query: Any) -> None:
         self._environment = jinja2.Environment(
             undefined=jinja2.StrictUndefined,
-            extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
+            extensions=["jinja2.ext.do"],
         )
         self._environment.globals.update(
             source=lambda source, table: f"{source}__{table}",
@@ -179,8 +201,11 @@ class Project:
         texts = [re.sub(r"(?s){% materialization.*?{% endmaterialization %}", "", t) for t in texts]
         # The staging view of these tests follows the days in hand by itself.
         texts.append("{% macro take_readings_in_hand(days) %}{% endmacro %}")
-        self._macros = "".join(texts)
-        self.macros: Any = self._environment.from_string(self._macros).module
+        self.macros: Any = self._environment.from_string("".join(texts)).module
+        # Models see macros as globals: to compile them into every model would take seconds.
+        self._environment.globals.update(
+            {name: macro for name, macro in vars(self.macros).items() if callable(macro)}
+        )
 
     def models(self) -> list[Model]:
         """Render every model that the wanted ones need, each after those that it reads."""
@@ -205,9 +230,9 @@ class Project:
                 config.update(options)
                 return ""
 
-            sql = self._environment.from_string(
-                self._macros + paths[name].read_text(encoding="utf-8")
-            ).render(ref=ref, config=configure, this=name)
+            sql = self._environment.from_string(paths[name].read_text(encoding="utf-8")).render(
+                ref=ref, config=configure, this=name
+            )
             for other in needed:
                 render(other)
             told = not name.startswith("int_metering__")
@@ -296,7 +321,9 @@ class Metering:
                 self._warehouse.execute(f"create or replace table {model.name} as {model.sql}")
 
     def _make(self) -> None:
-        self._warehouse.execute("create table int_metering__days_in_hand(site_id varchar, usage_date date)")
+        self._warehouse.execute(
+            "create table int_metering__days_in_hand(site_id varchar, usage_date date)"
+        )
         self._warehouse.execute(
             "create view stg_landing__readings as select landed.* from landed"
             " semi join int_metering__days_in_hand as days on landed.site_id = days.site_id"
@@ -318,22 +345,24 @@ class Metering:
         zones = {row["timezone"] for row in tables.get("book__sites", ())}
         zones |= {row["billing_timezone"] for row in tables.get("book__contract_terms", ())}
         for zone in sorted(zones - self._zones):
-            self._insert("book__zone_months", months_of(zone, years))
-            self._insert("book__zone_spans", spans_of(zone, years))
+            self._insert("book__zone_months", _COLUMNS["book__zone_months"], months_of(zone, years))
+            self._insert("book__zone_spans", _COLUMNS["book__zone_spans"], spans_of(zone, years))
         self._zones |= zones
         for name in SOURCES:
             if name.startswith("book__zone_"):
                 continue
             self._warehouse.execute(f"delete from {name}")
             rows = tables.get(name, [{}] if name == "context__build_context" else [])
-            columns = [part.split()[0] for part in re.sub(r"\(.*?\)", "", SOURCES[name]).split(",")]
+            columns = _COLUMNS[name]
             unknown = {column for row in rows for column in row} - set(columns)
             assert not unknown, f"{name} has no column {unknown}"
-            self._insert(name, [tuple(row.get(column) for column in columns) for row in rows])
+            self._insert(name, columns, [tuple(map(row.get, columns)) for row in rows])
         self._warehouse.execute(
             """
             insert into manifest__readings
-            select site_id, date, 'a file', count(*), cast(sum(cast(hash(said) as hugeint)) % 18446744073709551616 as varchar), false
+            select
+                site_id, date, 'a file', count(*),
+                cast(sum(cast(hash(said) as hugeint)) % 18446744073709551616 as varchar), false
             from (
                 select site_id, cast(interval_start at time zone 'UTC' as date) as date,
                     cast(landed as varchar) as said
@@ -343,16 +372,24 @@ class Metering:
             """
         )
 
-    def _insert(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        if rows:
-            columns = len(rows[0])
-            marks = "(" + ", ".join("?" * columns) + ")"
-            for first in range(0, len(rows), 500):
-                some = rows[first : first + 500]
-                self._warehouse.execute(
-                    f"insert into {table} values {', '.join([marks] * len(some))}",
-                    [value for row in some for value in row],
-                )
+    def _insert(
+        self, table: str, columns: Mapping[str, pa.DataType], rows: Sequence[tuple[Any, ...]]
+    ) -> None:
+        if not rows:
+            return
+        arrays = [
+            pa.array(
+                [
+                    Decimal(value) if pa.types.is_decimal(kind) and value is not None else value
+                    for value in values
+                ],
+                kind,
+            )
+            for kind, values in zip(columns.values(), zip(*rows, strict=True), strict=True)
+        ]
+        self._warehouse.register("given", pa.table(arrays, names=list(columns)))
+        self._warehouse.execute(f"insert into {table} from given")
+        self._warehouse.unregister("given")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""

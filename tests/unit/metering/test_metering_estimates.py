@@ -37,7 +37,7 @@ def world(
                 "first_month": "2026-01",
             }
         ],
-        "stg_landing__readings": [
+        "landed": [
             {
                 "site_id": "s",
                 "meter_id": "pdu",
@@ -58,9 +58,11 @@ def world(
 
 def estimates(metering: Any, day: str) -> list[tuple[str, str]]:
     rows = metering.rows(
-        "select strftime(make_timestamp(epoch_us(interval_start)), '%H:%M'), quantity::varchar"
-        f" from int_metering__estimates where interval_start >= timestamptz '{day} 00:00:00+00'"
-        f" and interval_start < timestamptz '{day} 00:00:00+00' + interval 1 day order by 1"
+        "select strftime(make_timestamp(epoch_us(interval_start)), '%H:%M'),"
+        " sum(quantity)::varchar from int_metering__pieces where is_estimated"
+        f" and interval_start >= timestamptz '{day} 00:00:00+00'"
+        f" and interval_start < timestamptz '{day} 00:00:00+00' + interval 1 day"
+        " group by interval_start, interval_end order by interval_start"
     )
     return [(str(start), str(quantity)) for start, quantity in rows]
 

@@ -39,7 +39,7 @@ def reading(metric: str, unit: str, value: str, *, hour: int) -> dict[str, Any]:
 def test_usage_of_two_metrics_is_named_and_not_added_up(metering: Any) -> None:
     metering.run(
         world(
-            stg_landing__readings=[
+            landed=[
                 reading("energy", "kWh", "2.5", hour=0),
                 reading("energy", "kWh", "1", hour=1),
                 reading("traffic", "GB", "7", hour=0),
@@ -85,12 +85,12 @@ def test_usage_set_by_hand_was_seen_when_it_began(metering: Any) -> None:
 
 def test_an_exception_keeps_its_name_when_more_of_it_lands(metering: Any) -> None:
     rows = [reading("energy", "kWh", "1", hour=0)]
-    metering.run(world(stg_landing__readings=rows))
+    metering.run(world(landed=rows))
     before = metering.rows("select exception_id from billing_exceptions")
 
     metering.run(
         world(
-            stg_landing__readings=[*rows, reading("energy", "kWh", "1", hour=1)],
+            landed=[*rows, reading("energy", "kWh", "1", hour=1)],
             ledger__exception_actions=[
                 {"exception_id": before[0][0], "action": "ack", "recorded_at": BEGIN},
                 {

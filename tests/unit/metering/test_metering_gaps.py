@@ -73,7 +73,7 @@ def missing(
                 }
                 for _, contract, zone in machines.values()
             ],
-            "stg_landing__readings": readings,
+            "landed": readings,
         }
     )
     return [

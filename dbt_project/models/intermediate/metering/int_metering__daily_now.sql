@@ -31,7 +31,7 @@ pieces as (
         metric,
         machine_id,
         contract_id,
-        billing_timezone,
+        timezone,
         is_estimated,
         interval_start,
         interval_end,
@@ -40,15 +40,6 @@ pieces as (
         piece_end,
         quantity
     from {{ ref('int_metering__pieces') }}
-
-),
-
-sites as (
-
-    select
-        site_id,
-        timezone
-    from {{ source('book', 'sites') }}
 
 ),
 
@@ -79,7 +70,7 @@ pieces_by_day as (
         pieces.metric,
         pieces.machine_id,
         pieces.contract_id,
-        coalesce(pieces.billing_timezone, sites.timezone) as timezone,
+        pieces.timezone,
         pieces.is_estimated,
         pieces.interval_start,
         pieces.interval_end,
@@ -89,8 +80,6 @@ pieces_by_day as (
         pieces.quantity,
         {{ each_utc_day('pieces.piece_start', 'pieces.piece_end') }} as utc_day
     from pieces
-    inner join sites
-        on pieces.site_id = sites.site_id
     inner join bounds
         on
             pieces.piece_start < bounds.last_at

@@ -24,7 +24,6 @@ landed as (
 
     select
         first_landed_at,
-        newest_landed_at,
         all_from,
         all_to
     from {{ ref('int_metering__landed') }}
@@ -76,13 +75,13 @@ changed as (
         {{ utc_day_start('usage_date + 1') }} as change_end
     from days_computed
     union all
+    -- Usage set by hand may lie far from all that has landed, so a change of the book reaches as far as it says; only endless time is no
+    -- instant to count with.
     select
-        book_changes.site_id,
-        case when isfinite(book_changes.change_start) then book_changes.change_start else landed.all_from end as change_start,
-        case when isfinite(book_changes.change_end) then book_changes.change_end else landed.all_to end as change_end
+        site_id,
+        greatest(change_start, timestamptz '1900-01-01 00:00:00+00') as change_start,
+        least(change_end, timestamptz '9000-01-01 00:00:00+00') as change_end
     from book_changes
-    cross join landed
-    where landed.newest_landed_at is not null
     union all
     select
         sites.site_id,

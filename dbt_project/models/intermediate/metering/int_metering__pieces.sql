@@ -115,6 +115,15 @@ intervals as (
 
 ),
 
+sites as (
+
+    select
+        site_id,
+        timezone
+    from {{ source('book', 'sites') }}
+
+),
+
 -- Intervals meet spans in buckets of 30 days, so that the join is an equality and nothing is compared with a meter's whole history.
 in_buckets as (
 
@@ -226,32 +235,36 @@ measured as (
 )
 
 select
-    site_id,
-    meter_id,
-    metric,
-    machine_id,
-    contract_id,
-    term_no,
-    period,
-    billing_timezone,
-    origin,
-    origin != 'measured' as is_estimated,
-    method,
-    interval_start,
-    interval_end,
-    interval_quantity,
-    piece_start,
-    piece_end,
+    measured.site_id,
+    measured.meter_id,
+    measured.metric,
+    measured.machine_id,
+    measured.contract_id,
+    measured.term_no,
+    measured.period,
+    measured.billing_timezone,
+    -- On whose clock it is dated: what falls to nobody, on that of its site.
+    coalesce(measured.billing_timezone, sites.timezone) as timezone,
+    measured.origin,
+    measured.origin != 'measured' as is_estimated,
+    measured.method,
+    measured.interval_start,
+    measured.interval_end,
+    measured.interval_quantity,
+    measured.piece_start,
+    measured.piece_end,
     cast(
         case
-            when to_us - from_us = whole_us then interval_quantity
+            when measured.to_us - measured.from_us = measured.whole_us then measured.interval_quantity
             else
-                {{ prorate('interval_quantity', 'to_us', 'whole_us') }}
-                - {{ prorate('interval_quantity', 'from_us', 'whole_us') }}
+                {{ prorate('measured.interval_quantity', 'measured.to_us', 'measured.whole_us') }}
+                - {{ prorate('measured.interval_quantity', 'measured.from_us', 'measured.whole_us') }}
         end as decimal(38, 9)
     ) as quantity,
-    gap_start,
-    gap_end,
-    batch_id,
-    ingested_at
+    measured.gap_start,
+    measured.gap_end,
+    measured.batch_id,
+    measured.ingested_at
 from measured
+left join sites
+    on measured.site_id = sites.site_id

@@ -3,8 +3,9 @@
     meta={'phase': 'totals', 'replaces': 'false', 'remembers': true, 'published_by': 'run'}
 ) }}
 
--- What became of days that had been told before. A day that is still arriving is not revised: all UTC days that it touches were computed in an
--- earlier run.
+-- What became of days that had been told before. A day that is still arriving is not revised: the site had readings, in an earlier run, both
+-- of its first UTC day or before it and of its last or after it. A day of which nothing had come counts too: what was estimated or divided
+-- over it had been told.
 with daily_before as (
 
     select
@@ -73,12 +74,14 @@ sites as (
 
 ),
 
-days_known as (
+known_sites as (
 
     select
         site_id,
-        usage_date
+        min(usage_date) as first_date,
+        max(usage_date) as last_date
     from {{ ref('int_metering__days_known') }}
+    group by site_id
 
 ),
 
@@ -159,34 +162,22 @@ changed_days as (
 
 ),
 
-utc_days as (
+told_before as (
 
     select
         changed_days.site_id,
         changed_days.usage_date,
-        changed_days.timezone,
-        {{ each_utc_day('local_days.day_start', 'local_days.day_end') }} as utc_day
+        changed_days.timezone
     from changed_days
     inner join local_days
         on
             changed_days.timezone = local_days.timezone
             and changed_days.usage_date = local_days.local_date
-
-),
-
-told_before as (
-
-    select
-        utc_days.site_id,
-        utc_days.usage_date,
-        utc_days.timezone
-    from utc_days
-    left join days_known
+    inner join known_sites
         on
-            utc_days.site_id = days_known.site_id
-            and utc_days.utc_day = days_known.usage_date
-    group by utc_days.site_id, utc_days.usage_date, utc_days.timezone
-    having count(*) = count(days_known.site_id)
+            changed_days.site_id = known_sites.site_id
+            and {{ utc_date('local_days.day_start') }} >= known_sites.first_date
+            and {{ utc_date('local_days.day_end - interval 1 microsecond') }} <= known_sites.last_date
 
 )
 
