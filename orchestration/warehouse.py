@@ -110,7 +110,8 @@ def period_asked_for(data_dir: DataDir) -> str | None:
 
 
 def prepare_next_marts(data_dir: DataDir) -> None:
-    """Lay out the next published file as a copy of the present one, for a build to bring up to date.
+    """Lay out the next published file as a copy of the present one, for a build to bring up to
+    date.
 
     What a killed build left of it goes first.
     """
