@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,17 @@ class Translator(DagsterDbtTranslator):
         return str(dbt_resource_props["description"])
 
 
-def dbt_resource() -> DbtCliResource:
-    return DbtCliResource(
+class DbtProcess(DbtCliResource):
+    """dbt as a child process and nothing of dbt in this one."""
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> Any:  # noqa: ARG002 - its signature
+        """None: dagster-dbt would load dbt here too before every run, which takes seconds, to read
+        metadata from the warehouse; and only dbt opens that."""
+        return None
+
+
+def dbt_resource() -> DbtProcess:
+    return DbtProcess(
         project_dir=str(DBT_PROJECT),
         profiles_dir=str(DBT_PROJECT),
         dbt_executable=str(_dbt_executable()),

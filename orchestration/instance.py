@@ -26,6 +26,11 @@ HOST_TAG = "m2c/host"
 FROM_TERMINAL_TAG = "m2c/command"
 
 _INSTANCE_CONFIG = {
+    "event_log_storage": {
+        "module": "orchestration.event_log",
+        "class": "EventLog",
+        "config": {"home": {"env": "DAGSTER_HOME"}},  # not its path: a data dir can be moved
+    },
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},  # no newsletter dialog over the asset graph
     "concurrency": {
