@@ -116,9 +116,7 @@ def incomplete_sites(marts: Marts, period: str) -> tuple[IncompleteSite, ...]:
     )
 
 
-def poorly_measured(
-    marts: Marts, period: str, statement_ids: Iterable[str]
-) -> dict[str, Decimal]:
+def poorly_measured(marts: Marts, period: str, statement_ids: Iterable[str]) -> dict[str, Decimal]:
     """Of these statements those with more than 5 % of their machine-hours missing or estimated,
     with that share."""
     asked = set(statement_ids)

@@ -190,8 +190,6 @@ def completeness_checks(marts: Marts, report: CloseReport) -> list[dg.AssetCheck
             passed=not poor,
             check_name="nothing_poorly_measured_is_approved",
             severity=dg.AssetCheckSeverity.ERROR,
-            metadata={
-                "statements": [f"{name}: {share:.1%}" for name, share in poor.items()]
-            },
+            metadata={"statements": [f"{name}: {share:.1%}" for name, share in poor.items()]},
         ),
     ]

@@ -1,5 +1,5 @@
-"""Builds that compute only what changed, with real dbt on real files: nights, kills and what readers
-get must be what a build from nothing gives."""
+"""Builds that compute only what changed, with real dbt on real files: nights, kills and what
+readers get must be what a build from nothing gives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -121,7 +120,8 @@ class Fleet:
                 f"--target-path={target / 'target'}",
                 f"--log-path={target / 'logs'}",
             ],
-            env=os.environ | {"M2C_DATA_DIR": str(self.data_dir.root), "M2C_READINGS_AT_ONCE": "30"},
+            env=os.environ
+            | {"M2C_DATA_DIR": str(self.data_dir.root), "M2C_READINGS_AT_ONCE": "30"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -138,7 +138,9 @@ class Fleet:
         """All rows of all published marts, but for memories."""
         with duckdb.connect(self.data_dir.marts, read_only=True) as marts:
             marts.execute("set TimeZone = 'UTC'")
-            names = [n for (n,) in marts.execute("select table_name from duckdb_tables()").fetchall()]
+            names = [
+                n for (n,) in marts.execute("select table_name from duckdb_tables()").fetchall()
+            ]
             return {
                 name: marts.execute(f"select * from {name} order by all").fetchall()
                 for name in names
@@ -159,9 +161,9 @@ def fleet(tmp_path: Path) -> Fleet:
 
 
 @pytest.fixture
-def from_nothing(fleet: Fleet, tmp_path: Path) -> Iterator[Fleet]:
-    """The same book and landing zone, never built before."""
-    yield Fleet(DataDir(tmp_path / "again"))
+def from_nothing(tmp_path: Path) -> Fleet:
+    """For the same book and landing zone, never built before."""
+    return Fleet(DataDir(tmp_path / "again"))
 
 
 def copy_inputs(fleet: Fleet, other: Fleet) -> None:
@@ -196,7 +198,9 @@ def test_nights_give_what_a_build_from_nothing_gives(fleet: Fleet, from_nothing:
 
     # The book says something else of a part of the time.
     fleet.write_book(
-        assignments=BOOK["assignments.csv"].replace("m1,K,2026-04-01,\n", "m1,K,2026-04-01,2026-05-03\n")
+        assignments=BOOK["assignments.csv"].replace(
+            "m1,K,2026-04-01,\n", "m1,K,2026-04-01,2026-05-03\n"
+        )
     )
     fleet.build()
     by_book = fleet.rows(
@@ -238,7 +242,7 @@ def test_a_killed_build_goes_on_where_it_was(fleet: Fleet, from_nothing: Fleet) 
     for _ in range(3):
         fleet.prepare()
         dbt = fleet.start_dbt()
-        wait_until_computing(fleet, dbt)
+        wait_until_computing(dbt)
         time.sleep(random.uniform(0, 1.0))
         dbt.send_signal(signal.SIGKILL)
         dbt.communicate()
@@ -249,7 +253,7 @@ def test_a_killed_build_goes_on_where_it_was(fleet: Fleet, from_nothing: Fleet) 
     assert fleet.published() == from_nothing.published()
 
 
-def wait_until_computing(fleet: Fleet, dbt: subprocess.Popen[str]) -> None:
+def wait_until_computing(dbt: subprocess.Popen[str]) -> None:
     assert dbt.stdout is not None
     for line in dbt.stdout:
         if "day_by_day model intermediate.int_metering__days" in line and "START" in line:

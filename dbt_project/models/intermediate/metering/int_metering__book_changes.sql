@@ -1,4 +1,5 @@
--- Where in time the book says something else of a meter than when its days were computed: the spans that a row covers now and did not, or did.
+-- Where in time the book says something else of a meter than when its days were computed: the spans that a row covers now and did
+-- not, or did.
 with book_rows as (
 
     select

@@ -1,11 +1,12 @@
 {{ config(materialized='day_by_day') }}
 
--- The days whose readings, or whose part of the book, are not those that they were computed from. Whatever loops over them is named here, so
--- that this model comes after all of it:
--- depends_on: {{ ref('int_metering__day_totals') }} {{ ref('int_metering__day_shares') }} {{ ref('int_metering__day_faults') }} {{ ref('int_metering__day_rejected') }} {{ ref('int_metering__day_unassigned') }}
--- depends_on: {{ ref('int_metering__usage_days') }} {{ ref('int_metering__usage_quarters') }} {{ ref('int_metering__pieces') }}
--- depends_on: {{ ref('int_metering__gap_parts') }} {{ ref('int_metering__month_usage') }} {{ ref('int_metering__settled_range') }}
--- depends_on: {{ ref('int_metering__runs_done') }} {{ ref('usage_daily') }} {{ ref('usage_revisions') }}
+-- The days whose readings, or whose part of the book, are not those that they were computed from. Whatever loops over them is named
+-- here, so that this model comes after all of it:
+-- depends_on: {{ ref('int_metering__day_totals') }} {{ ref('int_metering__day_shares') }} {{ ref('int_metering__day_faults') }}
+-- depends_on: {{ ref('int_metering__day_rejected') }} {{ ref('int_metering__day_unassigned') }} {{ ref('int_metering__usage_days') }}
+-- depends_on: {{ ref('int_metering__usage_quarters') }} {{ ref('int_metering__pieces') }} {{ ref('int_metering__gap_parts') }}
+-- depends_on: {{ ref('int_metering__month_usage') }} {{ ref('int_metering__settled_range') }} {{ ref('int_metering__runs_done') }}
+-- depends_on: {{ ref('usage_daily') }} {{ ref('usage_revisions') }}
 with manifest as (
 
     select
@@ -59,7 +60,7 @@ compared as (
         coalesce(listed.usage_date, noted.usage_date) as usage_date,
         listed.rows_digest,
         coalesce(listed.rows_listed, 0) as rows_listed,
-        listed.rows_digest is distinct from noted.rows_digest
+        coalesce(listed.rows_digest, '') != coalesce(noted.rows_digest, '')
         or noted.state = 'wanted'
         -- A run that was cut short computed it by a book that may not have stayed.
         or (noted.state = 'computed' and noted.why != 'readings') as is_read_anew

@@ -54,8 +54,8 @@ landed as (
 
 ),
 
--- Nothing was measured inside a gap, so an hour later than 28 days (29, whatever the clocks did) after its beginning has no model; nor has one
--- before anything had landed.
+-- Nothing was measured inside a gap, so an hour later than 28 days (29, whatever the clocks did) after its beginning has no model;
+-- nor has one before anything had landed.
 left_over as (
 
     select

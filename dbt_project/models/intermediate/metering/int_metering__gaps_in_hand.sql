@@ -1,6 +1,7 @@
 {{ config(materialized='in_hand', meta={'phase': 'spans'}) }}
 
--- The gaps whose estimates may differ: those that meet a hull or are modelled on days of it, up to 28 local days before, and all that are open.
+-- The gaps whose estimates may differ: those that meet a hull or are modelled on days of it, up to 28 local days before, and all
+-- that are open.
 with hulls as (
 
     select

@@ -1,5 +1,5 @@
--- The intervals that are looked at one by one: of the days in hand those inside one UTC day, of meters that are not plain on it; of spans in
--- hand those that may reach over a day's bounds.
+-- The intervals that are looked at one by one: of the days in hand those inside one UTC day, of meters that are not plain on it; of
+-- spans in hand those that may reach over a day's bounds.
 with series as (
 
     select

@@ -1,6 +1,7 @@
 {{ config(materialized='in_hand', meta={'phase': 'days'}) }}
 
--- The quarter-hours of the days in hand on the clocks of the book. Every offset of the years that the book knows is a multiple of 15 minutes.
+-- The quarter-hours of the days in hand on the clocks of the book. Every offset of the years that the book knows is a multiple of 15
+-- minutes.
 {% set quarter_us = 900000000 %}
 with days_in_hand as (
 

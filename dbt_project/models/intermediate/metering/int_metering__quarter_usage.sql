@@ -1,7 +1,7 @@
 {{ config(materialized='in_hand', meta={'phase': 'days'}) }}
 
--- Rule 6 inside the days in hand: usage by responsibility and quarter-hour. All finer bounds than those of responsibility (bands, index hours,
--- demand windows, local hours and days) lie on quarter-hours, and cum(t) gives the same whatever else is cut.
+-- Rule 6 inside the days in hand: usage by responsibility and quarter-hour. All finer bounds than those of responsibility (bands,
+-- index hours, demand windows, local hours and days) lie on quarter-hours, and cum(t) gives the same whatever else is cut.
 {% set quarter_us = 900000000 %}
 with used_readings as (
 

@@ -56,6 +56,6 @@ from hulls
 left join met
     on
         hulls.site_id = met.site_id
-        and met.interval_end >= hulls.hull_start
-        and met.interval_start <= hulls.hull_end
+        and hulls.hull_start <= met.interval_end
+        and hulls.hull_end >= met.interval_start
 group by hulls.site_id, hulls.hull_start, hulls.hull_end

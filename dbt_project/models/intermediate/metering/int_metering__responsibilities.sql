@@ -63,8 +63,8 @@ placed as (
         on
             windows.site_id = placements.site_id
             and windows.meter_id = placements.meter_id
-            and placements.valid_from_at < windows.window_end
-            and (placements.valid_to_at is null or placements.valid_to_at > windows.window_start)
+            and windows.window_end > placements.valid_from_at
+            and (placements.valid_to_at is null or windows.window_start < placements.valid_to_at)
 
 ),
 
@@ -98,15 +98,15 @@ in_periods as (
         on
             windows.site_id = contract_spans.site_id
             and windows.meter_id = contract_spans.meter_id
-            and contract_spans.span_start < windows.window_end
-            and (contract_spans.span_end is null or contract_spans.span_end > windows.window_start)
+            and windows.window_end > contract_spans.span_start
+            and (contract_spans.span_end is null or windows.window_start < contract_spans.span_end)
     inner join months
         on
             contract_spans.billing_timezone = months.timezone
-            and months.start_at < windows.window_end
-            and months.end_at > windows.window_start
+            and windows.window_end > months.start_at
+            and windows.window_start < months.end_at
             and months.start_at < coalesce(contract_spans.span_end, windows.window_end)
-            and months.end_at > contract_spans.span_start
+            and contract_spans.span_start < months.end_at
 
 ),
 

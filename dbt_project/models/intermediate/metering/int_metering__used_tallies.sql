@@ -1,7 +1,7 @@
 {{ config(materialized='in_hand', meta={'phase': 'days'}) }}
 
--- The used rows of a meter's day at one look, and whether it is plain: intervals inside the day that no check of rule 4 can object to. On most
--- days most meters are, and their intervals are accepted without being looked at one by one.
+-- The used rows of a meter's day at one look, and whether it is plain: intervals inside the day that no check of rule 4 can object
+-- to. On most days most meters are, and their intervals are accepted without being looked at one by one.
 with used_readings as (
 
     select
@@ -111,8 +111,8 @@ left join rated_placements
     on
         meter_days.site_id = rated_placements.site_id
         and meter_days.meter_id = rated_placements.meter_id
-        and rated_placements.valid_from_at <= tallies.first_start
-        and (rated_placements.valid_to_at is null or rated_placements.valid_to_at >= tallies.last_end)
+        and tallies.first_start >= rated_placements.valid_from_at
+        and (rated_placements.valid_to_at is null or tallies.last_end <= rated_placements.valid_to_at)
 left join visitors
     on
         meter_days.site_id = visitors.site_id

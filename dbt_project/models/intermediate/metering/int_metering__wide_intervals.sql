@@ -50,8 +50,8 @@ meter_cover as (
 
 ),
 
--- An interval that reaches over a day's bounds fills the days that it touches but for the first and the last, so how far the intervals inside
--- each of these days go tells whether it overlaps one.
+-- An interval that reaches over a day's bounds fills the days that it touches but for the first and the last, so how far the
+-- intervals inside each of these days go tells whether it overlaps one.
 touching as (
 
     select

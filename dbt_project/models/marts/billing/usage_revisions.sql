@@ -3,9 +3,9 @@
     meta={'phase': 'totals', 'replaces': 'false', 'remembers': true, 'published_by': 'run'}
 ) }}
 
--- What became of days that had been told before. A day that is still arriving is not revised: the site had readings, in an earlier run, both
--- of its first UTC day or before it and of its last or after it. A day of which nothing had come counts too: what was estimated or divided
--- over it had been told.
+-- What became of days that had been told before. A day that is still arriving is not revised: the site had readings, in an earlier
+-- run, both of its first UTC day or before it and of its last or after it. A day of which nothing had come counts too: what was
+-- estimated or divided over it had been told.
 with daily_before as (
 
     select
