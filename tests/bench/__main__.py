@@ -33,12 +33,15 @@ _M2C = Path(sys.executable).parent / "m2c"
 _BY_HAND = Path(__file__).with_name("by_hand.py")
 _GIB = 1024**3
 _SLOWEST = 10
+# The model that computes usage from landed readings, day by day.
+_METERING = "model.meter_to_cash.int_metering__days"
 # Smaller processes only watch others.
 _LARGE_BYTES = 64 * 1024**2
 
 _MONTH_RATIO = 2.5
 _NIGHT_RATIO = 1.15
 _PEAK_GIB = 4.0
+_BYTES_A_READING = 4.0
 _NOTHING_NEW_SECONDS = 15.0
 
 
@@ -104,6 +107,7 @@ def measure_month(fleet: Fleet, data_dir: Path, report: Report) -> None:
     hand = _run_script(data_dir, report)
     first = _build(data_dir, "first build of the month", report)
     report.nodes = _slowest_nodes(data_dir)
+    metering = dict(_nodes(data_dir))[_METERING]
     report.processes = [part for part in first.parts if part.resident_bytes >= _LARGE_BYTES]
     dbt_seconds = _dbt_seconds(data_dir)
     again = _build(data_dir, "the month with nothing new", report)
@@ -112,15 +116,18 @@ def measure_month(fleet: Fleet, data_dir: Path, report: Report) -> None:
     report.add("month: readings landed", landed)
     report.add("month: first build, seconds", first.seconds)
     report.add("month: of these in dbt, seconds", dbt_seconds)
+    report.add("month: of these in metering, landing to usage, seconds", metering)
+    report.add("month: metering ÷ script by hand", metering / hand, _MONTH_RATIO)
     report.add("month: first build ÷ script by hand", first.seconds / hand, _MONTH_RATIO)
     report.add("month: readings a second, landing to marts", landed / first.seconds)
     if first.tree_bytes is not None:
         report.add("month: peak memory, all processes, GiB", first.tree_bytes / _GIB, _PEAK_GIB)
     report.add("month: peak memory, largest process, GiB", first.largest_bytes / _GIB, _PEAK_GIB)
     report.add("month: nothing new, seconds", again.seconds, _NOTHING_NEW_SECONDS)
-    report.add("month: landing zone, bytes a reading", size / landed)
+    report.add("month: landing zone, bytes a reading", size / landed, _BYTES_A_READING)
     for name, path in (("warehouse", _warehouse(data_dir)), ("marts", _marts(data_dir))):
-        report.add(f"month: {name}, bytes a reading", path.stat().st_size / landed)
+        target = _BYTES_A_READING if name == "warehouse" else None
+        report.add(f"month: {name}, bytes a reading", path.stat().st_size / landed, target)
     report.add("month: estimated, kWh", float(verify.estimated_kwh(_marts(data_dir))))
     _verify(data_dir, "month", report)
 
@@ -222,10 +229,13 @@ def _dbt_seconds(data_dir: Path) -> float:
     return seconds
 
 
-def _slowest_nodes(data_dir: Path) -> list[tuple[str, float]]:
+def _nodes(data_dir: Path) -> list[tuple[str, float]]:
     results = json.loads(_run_results(data_dir).read_text())["results"]
-    nodes = [(result["unique_id"], result["execution_time"]) for result in results]
-    return sorted(nodes, key=lambda node: -node[1])[:_SLOWEST]
+    return [(result["unique_id"], result["execution_time"]) for result in results]
+
+
+def _slowest_nodes(data_dir: Path) -> list[tuple[str, float]]:
+    return sorted(_nodes(data_dir), key=lambda node: -node[1])[:_SLOWEST]
 
 
 def _run_results(data_dir: Path) -> Path:
