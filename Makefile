@@ -44,7 +44,7 @@ check: setup ## Lint, types, import rules, SQL style, and whether dbt can parse 
 	$(BIN)/sqlfluff lint dbt_project/models dbt_project/tests
 	M2C_DATA_DIR=$(CURDIR)/dbt_project/target $(BIN)/m2c-dbt --quiet parse --project-dir dbt_project --profiles-dir dbt_project --target-path "$(CURDIR)/dbt_project/target" --log-path "$(CURDIR)/dbt_project/target"
 
-bench: setup ## Measure builds (SCALE=small, medium or full; ARGS="--keep DIR --only month" and the like).
+bench: setup ## Measure a month and its nights (SCALE=small, medium or full; ARGS="--only month" is the shortest).
 	$(BIN)/python tests/bench --scale $(SCALE) $(ARGS)
 
 docs: setup ## Write the data dictionary to data/docs/ (after a build).
