@@ -1,3 +1,6 @@
+{{ config(materialized='rated') }}
+
+-- depends_on: {{ ref('int_rating__scope') }}
 with rated_lines as (
 
     select

@@ -47,27 +47,14 @@ site_usage as (
 
 ),
 
-landed_prices as (
-
-    select
-        index_id,
-        hour_start,
-        price,
-        currency,
-        batch_id,
-        ingested_at
-    from {{ ref('stg_landing__index_prices') }}
-
-),
-
-book_prices as (
+prices as (
 
     select
         index_id,
         hour_start,
         price,
         currency
-    from {{ source('book', 'index_prices') }}
+    from {{ ref('int_rating__index_prices') }}
 
 ),
 
@@ -80,46 +67,6 @@ fx_spans as (
         valid_to,
         rate
     from {{ ref('int_rating__fx_spans') }}
-
-),
-
--- A landed price beats the book's; of landed ones the latest batch wins.
-ranked_prices as (
-
-    select
-        index_id,
-        hour_start,
-        price,
-        currency,
-        true as is_landed,
-        batch_id,
-        ingested_at
-    from landed_prices
-    union all
-    select
-        index_id,
-        hour_start,
-        price,
-        currency,
-        false as is_landed,
-        '' as batch_id,
-        timestamptz '1970-01-01 00:00:00+00' as ingested_at
-    from book_prices
-
-),
-
-prices as (
-
-    select
-        index_id,
-        hour_start,
-        price,
-        currency
-    from ranked_prices
-    qualify row_number() over (
-        partition by index_id, hour_start
-        order by is_landed desc, ingested_at desc, batch_id desc
-    ) = 1
 
 ),
 

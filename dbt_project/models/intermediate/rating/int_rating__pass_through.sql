@@ -1,4 +1,14 @@
-with charges as (
+with due as (
+
+    select
+        contract_id,
+        period
+    from {{ ref('int_rating__scope') }}
+    where is_due
+
+),
+
+charges as (
 
     select
         contract_id,
@@ -146,22 +156,26 @@ select
 from added_up
 union all
 select
-    contract_id,
-    term_no,
-    period,
+    events.contract_id,
+    events.term_no,
+    events.period,
     cast(null as varchar) as charge_code,
     'pass_through' as charge_model,
     'variable' as classification,
-    site_id,
-    event_id as band,
-    event_id,
-    cast(quantity as decimal(18, 6)) as quantity,
-    unit,
+    events.site_id,
+    events.event_id as band,
+    events.event_id,
+    cast(events.quantity as decimal(18, 6)) as quantity,
+    events.unit,
     cast(null as decimal(38, 9)) as unit_price,
     cast(null as decimal(18, 2)) as amount,
     cast(0 as decimal(18, 6)) as estimated_quantity,
     'unpriced_event' as problem,
     cast(1 as bigint) as problem_count,
-    'The plan has no price for service ' || service_code || ' of event ' || event_id || ' on ' || occurred_on as problem_detail
+    'The plan has no price for service ' || events.service_code || ' of event ' || events.event_id || ' on ' || events.occurred_on as problem_detail
 from events
-where fate = 'unpriced'
+inner join due
+    on
+        events.contract_id = due.contract_id
+        and events.period = due.period
+where events.fate = 'unpriced'
