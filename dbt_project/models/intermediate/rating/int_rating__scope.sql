@@ -52,8 +52,8 @@ settings as (
 build_context as (
 
     select
-        code_version,
-        also_period
+        also_period,
+        code_version || ' ' || {{ rules_of_rating() }} as rules
     from {{ source('context', 'build_context') }}
 
 ),
@@ -107,10 +107,10 @@ judged as (
         compared.rules_rated,
         compared.run_no_rated,
         this_run.run_no,
-        build_context.code_version || ' {{ rules_of_rating() }}' as rules_now,
+        build_context.rules as rules_now,
         compared.is_new
         or compared.was_due
-        or compared.rules_rated != build_context.code_version || ' {{ rules_of_rating() }}'
+        or compared.rules_rated != build_context.rules
         or coalesce(compared.period = build_context.also_period, false)
         or (
             coalesce(compared.period >= first_adjustable.period, true)
