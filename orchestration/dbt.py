@@ -110,6 +110,14 @@ def write_docs(data_dir: DataDir) -> Path:
     return page
 
 
+def run_models(data_dir: Path, *, select: str, exclude: Sequence[str]) -> None:
+    """Make some models of another data dir, without tests and without publishing. Raises
+    RuntimeError with what dbt said."""
+    target = data_dir / "warehouse" / "target"
+    arguments = ["build", "--exclude-resource-types", "test", "unit_test", "--select", select]
+    _dbt([*arguments, "--exclude", *exclude], target=target, data_dir=data_dir)
+
+
 def _dbt(arguments: list[str], *, target: Path, data_dir: Path) -> None:
     command = [str(_dbt_executable()), "--quiet", *arguments, "--target-path", str(target)]
     command += ["--log-path", str(target), "--no-use-colors"]

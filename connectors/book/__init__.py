@@ -2,7 +2,8 @@
 
 `load_book` reads and checks a folder and refuses it with every fault at once; `compile_book` writes
 the typed tables that SQL reads; `render_words` puts rate plans in sentences that finance can sign;
-`propose_edit` checks a row of reading_edits.csv before it is written.
+`propose_edit` checks a row of reading_edits.csv before it is written; `write_variant` puts another
+plan in a copy of the book, to see what it would bring.
 Nothing here knows a reading or an amount of money that is billed.
 """
 
@@ -11,6 +12,7 @@ from connectors.book.edits import EditProposal, EditText, propose_edit
 from connectors.book.faults import BookError, Fault
 from connectors.book.load import load_book
 from connectors.book.model import Book
+from connectors.book.variant import PlanVariant, write_variant
 from connectors.book.words import PlanWords, render_words
 
 __all__ = [
@@ -19,9 +21,11 @@ __all__ = [
     "EditProposal",
     "EditText",
     "Fault",
+    "PlanVariant",
     "PlanWords",
     "compile_book",
     "load_book",
     "propose_edit",
     "render_words",
+    "write_variant",
 ]
