@@ -209,12 +209,12 @@ class Piece:
     def part(self, start: int, end: int) -> int:
         """What falls into [start, end)."""
 
+        whole = self.interval_end - self.interval_start
+
         def cumulated(at: int) -> int:
-            share = Fraction(
-                self.interval_quantity * (at - self.interval_start),
-                self.interval_end - self.interval_start,
-            )
-            return int(rounded(share, 0))
+            # q x part / whole, half away from zero, on whole numbers that are not negative.
+            part = self.interval_quantity * (at - self.interval_start)
+            return (2 * part + whole) // (2 * whole)
 
         return cumulated(end) - cumulated(start)
 
@@ -1044,6 +1044,9 @@ class Rating(Usage):
         estimated: Fraction,
         key: str,
     ) -> None:
+        assert abs(unit_price) < 10**9 and abs(quantity) < 10**12 and abs(amount) < 10**16, (
+            f"{key} does not fit into a statement line: the books of these tests should"
+        )
         rule = self.book.tax(payer, site, code, last_day(period))
         percent = Fraction(rule["rate_percent"]) if rule else None
         if rule is None:
