@@ -288,10 +288,10 @@ class _Drawing:
         if self._chance(0.5):
             offer("", "", "")
         for country in COUNTRIES:
-            if self._chance(0.85):
+            if self._chance(0.9):
                 offer("", country, "")
         offers = [("", "", self._dice.choice(codes)) for _ in range(3)]
-        for _ in range(len(sites)):
+        for _ in range(30):
             place, code = self._dice.choice(places), self._dice.choice(codes)
             country = self._dice.choice(COUNTRIES)
             offers += [
@@ -318,7 +318,7 @@ class _Drawing:
                 "country": dice.choice(COUNTRIES),
                 "region": dice.choice(regions),
                 "timezone": dice.choice(ZONES),
-                "tax_jurisdiction": f"{name}J{dice.randint(1, 2)}",
+                "tax_jurisdiction": f"J{dice.randint(1, 9)}",
                 "estimation": dice.choice(["none", "none", "interpolate"]),
             }
             for mark in marks
@@ -345,7 +345,7 @@ class _Drawing:
         self._services = [f"svc{number}" for number in range(4)]
         self._plan_ids = [f"{name}-plan{number}" for number in range(dice.randint(1, 3))]
         for plan_id in self._plan_ids:
-            self._pack.plans.append(self._plan(name, plan_id))
+            self._pack.plans.append(self._plan(plan_id))
         contracts = [f"{name}K{number}" for number in range(dice.randint(1, 2))]
         for contract in contracts:
             self._contract(contract, customer)
@@ -572,7 +572,7 @@ class _Drawing:
 
     # --- plans ---
 
-    def _plan(self, name: str, plan_id: str) -> Row:
+    def _plan(self, plan_id: str) -> Row:
         currency = self._dice.choice(self._currencies)
         months = [f"{int(self._months[0][:4]) - 3}-01"]
         for month in self._months:
@@ -580,13 +580,13 @@ class _Drawing:
                 months.append(month)
         versions = []
         for number, month in enumerate(months, 1):
-            charges = self._charges(name, currency)
+            charges = self._charges(currency)
             if versions and self._chance(0.4):
                 charges = [dict(charge) for charge in versions[-1]["charges"]]
             versions.append({"version": number, "valid_from": month, "charges": charges})
         return {"plan_id": plan_id, "currency": currency, "versions": versions}
 
-    def _charges(self, name: str, currency: str) -> list[Row]:
+    def _charges(self, currency: str) -> list[Row]:
         dice = self._dice
         charges: list[Row] = []
         wanted = [
@@ -595,29 +595,29 @@ class _Drawing:
         ]  # fmt: skip
         for model in dice.sample(wanted, dice.randint(3, 6)):
             count = sum(charge["model"] == model for charge in charges)
-            charge: Row = {"code": f"{name}-{model}{count}", "model": model}
+            charge: Row = {"code": f"{model}{count}", "model": model}
             getattr(self, f"_{model}")(charge, currency)
             if model != "pass_through" and (model, charge.get("per")) != ("recurring", "contract"):
                 self._limit(charge)
             charges.append(charge)
         if self._chance(0.5) and not any(c["model"] == "pass_through" for c in charges):
-            charge = {"code": f"{name}-pass_through0", "model": "pass_through"}
+            charge = {"code": "pass_through0", "model": "pass_through"}
             self._pass_through(charge, currency)
             charges.append(charge)
         if self._size == "huge":
             return charges
         for model in ("percentage", "discount", "discount", "minimum_commit"):
             if self._chance(0.5):
-                self._share(charges, name, model, currency)
+                self._share(charges, model, currency)
         dice.shuffle(charges)
         return charges
 
-    def _share(self, charges: list[Row], name: str, model: str, currency: str) -> None:
+    def _share(self, charges: list[Row], model: str, currency: str) -> None:
         dice = self._dice
         group = {"percentage": 2, "discount": 3, "minimum_commit": 4}
         codes = [c["code"] for c in charges if group.get(c["model"], 1) < group[model]]
         count = sum(charge["model"] == model for charge in charges)
-        charge: Row = {"code": f"{name}-{model}{count}", "model": model}
+        charge: Row = {"code": f"{model}{count}", "model": model}
         if model == "minimum_commit":
             charge["amount"] = self._price(currency, dice.choice([10, 1000, 20_000]), 9)
         else:

@@ -1044,9 +1044,8 @@ class Rating(Usage):
         estimated: Fraction,
         key: str,
     ) -> None:
-        assert abs(unit_price) < 10**9 and abs(quantity) < 10**12 and abs(amount) < 10**16, (
-            f"{key} does not fit into a statement line: the books of these tests should"
-        )
+        is_in_columns = abs(unit_price) < 10**9 and abs(quantity) < 10**12 and abs(amount) < 10**16
+        assert is_in_columns, f"{key}: books of these tests should fit into a statement line"
         rule = self.book.tax(payer, site, code, last_day(period))
         percent = Fraction(rule["rate_percent"]) if rule else None
         if rule is None:
