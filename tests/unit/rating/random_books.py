@@ -128,6 +128,8 @@ class _Drawing:
             return self._dice.choice(["0", "0.000000001" if decimals == 9 else "0"])
         most = euros / float(WORTH[currency])
         digits = self._dice.choice([decimals, decimals, min(2, decimals), 0])
+        if most * 10**digits < 1:
+            digits = decimals
         scaled = self._dice.randint(1, max(1, int(most * 10**digits)))
         return str(Decimal(scaled).scaleb(-digits).normalize().__format__("f"))
 
