@@ -1134,9 +1134,15 @@ class Rating(Usage):
                 (line["amount"] for line in self.lines if line["statement_id"] == statement),
                 Fraction(0),
             )
-            balance = balances[credit["credit_id"]]
-            amount = -min(max(total, Fraction(0)), rounded(balance * rate, digits))
-            balances[credit["credit_id"]] = balance + amount / rate
+            # Of a balance in another currency the specification says nothing: a draw of all that it
+            # is worth empties it, any other takes its worth off, to 9 decimals.
+            available = rounded(balances[credit["credit_id"]] * rate, digits)
+            drawn = min(max(total, Fraction(0)), available)
+            amount = -drawn
+            if drawn == available:
+                balances[credit["credit_id"]] = Fraction(0)
+            else:
+                balances[credit["credit_id"]] -= rounded(drawn / rate, 9)
         if amount == 0:
             return
         self._line(
