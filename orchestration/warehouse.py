@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.book import Book, BookError, compile_book, load_book
@@ -27,6 +28,7 @@ _CONTEXT_SCHEMA = pa.schema(
         pa.field("code_version", pa.string(), nullable=False),
         pa.field("also_period", pa.string()),
         pa.field("ledger_head", pa.string()),
+        pa.field("last_issued_period", pa.string()),
     ]
 )
 
@@ -93,13 +95,16 @@ def refresh_ledger_extract(data_dir: DataDir) -> None:
 
 
 def write_context(data_dir: DataDir, *, now: datetime, also_period: str | None) -> None:
-    """Write the row of context: the clock, the program's version and the period asked for."""
+    """Write the row of context: the clock, the program's version, the period asked for, and how far
+    the ledger is."""
     heads = pq.read_table(data_dir.ledger_extract / "ledger_head.parquet")["head_hash"]
+    issued = pq.read_table(data_dir.ledger_extract / "issued_statements.parquet")["period"]
     row = {
         "now_at": [now],
         "code_version": [code_version()],
         "also_period": [also_period],
         "ledger_head": [heads[0].as_py() if len(heads) else None],
+        "last_issued_period": [pc.max(issued).as_py()],
     }
     data_dir.context.mkdir(parents=True, exist_ok=True)
     target = _context_of(data_dir)

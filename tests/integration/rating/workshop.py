@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.book import compile_book, load_book
@@ -156,11 +157,13 @@ class Workshop:
         assert scan(self.path / "landing", warehouse / "manifest").refused == ()
         if not (warehouse / "ledger").exists():
             write_extract(None, warehouse / "ledger")
+        issued = pq.read_table(warehouse / "ledger" / "issued_statements.parquet")
         context = {
             "now_at": pa.array([self.now], pa.timestamp("us", "UTC")),
             "code_version": pa.array(["v1"], pa.string()),
             "also_period": pa.array([None], pa.string()),
             "ledger_head": pa.array([None], pa.string()),
+            "last_issued_period": pa.array([pc.max(issued["period"]).as_py()], pa.string()),
         }
         (warehouse / "context").mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.table(context), warehouse / "context" / "build_context.parquet")

@@ -51,7 +51,7 @@ LANDED = {
     ),
 }
 MANIFEST = _schema("partition_key date:date path rows:whole rows_digest refused:bool")
-CONTEXT = _schema("also_period now_at:instant code_version")
+CONTEXT = _schema("also_period now_at:instant code_version last_issued_period")
 WANTED = ("statement_lines", "int_rating__exceptions", "int_rating__settled")
 
 
@@ -63,7 +63,9 @@ class RatingWarehouse(Warehouse):
         ledger = write_extract(None, folder)
         fixed = {f"ledger__{path.stem}": pq.read_table(path) for path in ledger}
         fixed["context__build_context"] = pa.table(
-            {"also_period": [None], "now_at": [None], "code_version": ["test"]}, schema=CONTEXT
+            {"code_version": ["test"]}
+            | {name: [None] for name in ("also_period", "now_at", "last_issued_period")},
+            schema=CONTEXT,
         )
         fixed["manifest__readings"] = MANIFEST.empty_table()
         book = {f"book__{name}": schema.empty_table() for name, schema in SCHEMAS.items()}

@@ -35,13 +35,6 @@ last_rated as (
 
 ),
 
-issued_statements as (
-
-    select period
-    from {{ source('ledger', 'issued_statements') }}
-
-),
-
 settings as (
 
     select adjustment_months
@@ -53,6 +46,7 @@ build_context as (
 
     select
         also_period,
+        last_issued_period,
         code_version || ' ' || {{ rules_of_rating() }} as rules
     from {{ source('context', 'build_context') }}
 
@@ -60,8 +54,8 @@ build_context as (
 
 this_run as (
 
-    select run_no
-    from {{ ref('int_metering__this_run') }}
+    select max(run_no) as run_no
+    from {{ ref('int_metering__runs_done') }}
 
 ),
 
@@ -70,11 +64,10 @@ first_adjustable as (
 
     select
         strftime(
-            cast(max(issued_statements.period) || '-01' as date) + to_months(cast(1 - max(settings.adjustment_months) as integer)), '%Y-%m'
+            cast(build_context.last_issued_period || '-01' as date) + to_months(cast(1 - settings.adjustment_months as integer)), '%Y-%m'
         ) as period
     from settings
-    left join issued_statements
-        on true
+    cross join build_context
 
 ),
 
