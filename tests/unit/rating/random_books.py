@@ -867,7 +867,7 @@ class _Drawing:
         dice = self._dice
         for number in range(dice.choice([0, 0, 1, 2, 3])):
             currency = dice.choice(self._currencies)
-            begin = self._moment(self._begin - timedelta(days=30), self._end + timedelta(days=10))
+            begin = self._moment(self._begin - timedelta(days=70), self._end + timedelta(days=10))
             contract = dice.choice(contracts)
             zone = next(
                 row["billing_timezone"]
@@ -876,7 +876,7 @@ class _Drawing:
             )
             end = ""
             if self._chance(0.4):
-                end = self._moment(self._begin, self._end + timedelta(days=30))
+                end = self._moment(self._begin - timedelta(days=60), self._end + timedelta(days=30))
                 if instant_of(end, zone) <= instant_of(begin, zone):
                     end = ""
             self._pack.tables["credits"].append(
