@@ -45,11 +45,10 @@ WORTH = {
 COUNTRIES = ("NO", "FI", "ID", "ET", "US", "AU")
 METRIC_UNITS = {
     "energy": ("kWh", "Wh", "MWh", "GWh", "MJ", "GJ", "kJ", "J"),
-    "traffic": ("GB", "MB", "TB", "KiB", "MiB", "GiB", "TiB"),
+    "traffic": ("GB", "MB", "TB", "KiB", "KiB", "MiB", "GiB", "TiB", "TiB"),
     "runtime": ("h", "min", "s"),
     "fuel": ("l", "m3"),
 }
-SMALLEST = Fraction(1, 10)  # units that are smaller would outgrow a quantity's column
 COLUMNS = {
     "sites": "site_id name country region timezone tax_jurisdiction estimation",
     "machines": "machine_id site_id meter_id valid_from valid_to metrics",
@@ -136,7 +135,7 @@ class _Drawing:
     def _instant(self, begin: datetime, end: datetime) -> datetime:
         """An instant between, at one of several grains."""
         grain = self._dice.choice([1, 1_000_000, 60_000_000, 900_000_000, 3_600_000_000])
-        span = int((end - begin) / timedelta(microseconds=1))
+        span = max(0, int((end - begin) / timedelta(microseconds=1)))
         at = begin + timedelta(microseconds=self._dice.randint(0, span))
         return at - timedelta(
             microseconds=int((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6) % grain
@@ -659,7 +658,8 @@ class _Drawing:
         return self._price(currency, 0.5 * min(1000, float(self._factor(charge))))
 
     def _units(self, metric: str) -> list[str]:
-        least = Fraction(1, 10) if self._size == "huge" else Fraction(1, 4000)
+        # Quantities in smaller units would outgrow their column.
+        least = Fraction(1, 10) if self._size == "huge" else Fraction(1, 10**6)
         return [unit for unit in METRIC_UNITS[metric] if UNITS[unit] >= least]
 
     def _per_unit(self, charge: Row, currency: str) -> None:
@@ -867,7 +867,7 @@ class _Drawing:
         dice = self._dice
         for number in range(dice.choice([0, 0, 1, 2, 3])):
             currency = dice.choice(self._currencies)
-            begin = self._moment(self._begin - timedelta(days=30), self._end + timedelta(days=10))
+            begin = self._moment(self._begin - timedelta(days=70), self._end + timedelta(days=10))
             contract = dice.choice(contracts)
             zone = next(
                 row["billing_timezone"]
@@ -876,7 +876,7 @@ class _Drawing:
             )
             end = ""
             if self._chance(0.4):
-                end = self._moment(self._begin, self._end + timedelta(days=30))
+                end = self._moment(self._begin - timedelta(days=60), self._end + timedelta(days=30))
                 if instant_of(end, zone) <= instant_of(begin, zone):
                     end = ""
             self._pack.tables["credits"].append(

@@ -367,6 +367,20 @@ draws as (
 
 ),
 
+-- From when on nothing is left of a balance: a rate for it is not needed any more.
+used_up as (
+
+    select
+        draws_in_order.credit_id,
+        min(draws_in_order.period) as period
+    from draws_in_order
+    inner join draws
+        on draws_in_order.draw_no = draws.draw_no
+    where draws.drawn_of_credit[draws.credit_id] >= draws_in_order.balance
+    group by draws_in_order.credit_id
+
+),
+
 given as (
 
     select
@@ -464,7 +478,15 @@ select
     'No exchange rate of at most 7 days from ' || candidates.credit_currency || ' to ' || candidates.currency || ' on '
     || candidates.last_day as problem_detail
 from candidates
+left join drawn_before
+    on candidates.credit_id = drawn_before.credit_id
+left join used_up
+    on
+        candidates.credit_id = used_up.credit_id
+        and candidates.period > used_up.period
 where
     candidates.kind = 'prepaid'
     and candidates.fx_rate is null
     and (candidates.valid_to_at is null or candidates.valid_to_at > candidates.period_start)
+    and used_up.credit_id is null
+    and coalesce(drawn_before.drawn, 0) < candidates.credit_amount
