@@ -147,14 +147,22 @@ def build(app: App) -> int:
     with app.terminal.step("building the warehouse"):
         outcome = app.runner.run("build")
     refused = outcome.reports["landed_batches"]["refused"]
+    alerts = outcome.reports["alert_notices"]
     with open_marts(app.data_dir.marts) as marts:
         summary = queries.build_summary(marts)
     if app.terminal.as_json:
-        app.terminal.json({**summary, "refused_batches": refused, "marts": app.data_dir.marts})
+        app.terminal.json(
+            {
+                **summary,
+                "refused_batches": refused,
+                "alerts": alerts,
+                "marts": app.data_dir.marts,
+            }
+        )
     else:
         _show_periods(app, summary["periods"])
-        app.terminal.lines([f"published {app.data_dir.marts}"])
-    return _tell_refused(app, refused)
+        app.terminal.lines([*alerts["words"], f"published {app.data_dir.marts}"])
+    return max(_tell_refused(app, refused), int(alerts["exit_code"]))
 
 
 @command(cli)
@@ -225,12 +233,23 @@ def status(app: App) -> int:
     _show_periods(app, state["periods"])
     app.terminal.heading("Statements that are not issued yet")
     app.terminal.table(
-        ["statement", "total", "currency", "state", "why"],
+        ["statement", "total", "projected", "currency", "measured until (UTC)", "state", "why"],
         [
-            [s["statement_id"], s["total"], s["currency"], s["state"], s["decision_reason"]]
+            [
+                s["statement_id"],
+                s["total"],
+                s["projected_total"],
+                s["currency"],
+                s["measured_until"] and f"{s['measured_until']:%Y-%m-%d %H:%M}",
+                s["state"],
+                s["decision_reason"],
+            ]
             for s in state["open_statements"]
         ],
     )
+    if state["alerts"]:
+        app.terminal.heading("Alerts")
+        app.terminal.lines(alert["detail"] for alert in state["alerts"])
     app.terminal.heading("Exceptions")
     app.terminal.table(
         ["period", "kind", "severity", "rows"],
@@ -641,7 +660,10 @@ def statements(app: App, period: str | None, statement: str | None) -> int:
     with open_marts(app.data_dir.marts) as marts:
         if statement is None:
             rows = queries.statements(marts, period=period)
-            columns = ["statement_id", "statement_number", "state", "total", "currency", "invoice"]
+            columns = [
+                *("statement_id", "statement_number", "state", "total", "projected_total"),
+                *("currency", "measured_until", "invoice"),
+            ]
         else:
             rows = queries.statement_lines(marts, statement)
             columns = ["description", "quantity", "unit", "amount", "tax_amount", "currency"]
