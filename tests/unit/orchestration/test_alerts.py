@@ -111,7 +111,8 @@ ALERT = """
 create table customers as select 'nordic' as customer_id, 'Nordic Compute AS' as name;
 create table alerts as select 'K-1/2026-11/amount/500' as alert_key, '2026-11' as period,
     'K-1' as contract_id, 'nordic' as customer_id, 'amount' as measure, 500.00 as threshold,
-    'EUR 500.00' as threshold_in_words, true as is_reached, 'Contract K-1 has cost a lot.' as detail;
+    'EUR 500.00' as threshold_in_words, true as is_reached,
+    'Contract K-1 has cost a lot.' as detail;
 """
 
 
