@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -93,8 +94,15 @@ class Marts:
         return found[0] if found else None
 
     def lines(self, statement_id: str) -> list[Row]:
-        """The lines of a statement, in bytewise order of line_key."""
+        """The lines of a statement, in bytewise order of line_key.
+
+        A unit price of 10^9 and more does not fit the mart's column; it is what the amount comes to
+        for one unit, to 9 decimals; the amount itself where a correction has no quantity.
+        """
         found = self.rows("SELECT * FROM statement_lines WHERE statement_id = ?", [statement_id])
+        for line in found:
+            if line["unit_price"] is None:
+                line["unit_price"] = _price_of_one(line["amount"], line["quantity"])
         return sorted(found, key=lambda line: str(line["line_key"]))
 
     def blocking(self, period: str) -> dict[str, list[str]]:
@@ -164,3 +172,11 @@ def reading(marts: Marts | Path) -> Iterator[Marts]:
 
 def _exact(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
+
+
+def _price_of_one(amount: Decimal, quantity: Decimal) -> Decimal:
+    if not quantity:
+        return amount
+    with localcontext() as exact:
+        exact.prec = 60
+        return (amount / quantity).quantize(Decimal("1e-9"), rounding=ROUND_HALF_UP)

@@ -30,7 +30,7 @@ from exporters.ledger.store import Actor, Ledger, Reader
 TEXT: Final = pa.string()
 MONEY: Final = pa.decimal128(18, 2)
 QUANTITY: Final = pa.decimal128(18, 6)
-PRICE: Final = pa.decimal128(18, 9)
+PRICE: Final = pa.decimal128(38, 9)
 PERCENT: Final = pa.decimal128(9, 4)
 INSTANT: Final = pa.timestamp("us", tz="UTC")
 DATE: Final = pa.date32()

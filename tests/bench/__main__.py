@@ -210,8 +210,8 @@ def _verify(data_dir: Path, what: str, report: Report) -> None:
 
 
 def _landed(data_dir: Path) -> tuple[int, int]:
-    """Return the rows and bytes of the landing zone."""
-    files = list((data_dir / "landing").rglob("*.parquet"))
+    """Return the rows and bytes of the landed readings."""
+    files = list((data_dir / "landing" / "readings").rglob("*.parquet"))
     with duckdb.connect() as connection:
         found = connection.execute(
             "select sum(num_rows)::bigint from parquet_file_metadata($files)",

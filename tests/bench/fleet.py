@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 # Of the data, not of the code that measures it: a higher number writes kept data again.
-_FORM = 1
+_FORM = 2
 _MARK = "fleet.json"
 _NIGHT = "night-"
 
@@ -32,6 +33,19 @@ _READINGS = pa.schema(
     + [("interval_start", _INSTANT), ("interval_end", _INSTANT), ("value", pa.decimal128(24, 9))]
     + [("quality", pa.string()), ("batch_id", pa.string()), ("ingested_at", _INSTANT)]
 )
+
+
+_EVENTS = pa.schema(
+    [(name, pa.string()) for name in ("event_id", "site_id", "machine_id", "contract_id")]
+    + [(name, pa.string()) for name in ("service_code", "classification")]
+    + [("occurred_at", _INSTANT), ("quantity", pa.decimal128(18, 6)), ("unit", pa.string())]
+    + [("unit_amount", pa.decimal128(18, 6)), ("currency", pa.string())]
+    + [("description", pa.string()), ("batch_id", pa.string()), ("ingested_at", _INSTANT)]
+)
+# One machine in so many has somebody at it on a day.
+_EVENT_IN = 50
+# One machine in so many, those that leave this rest, moves to another contract in the month.
+_MOVE_IN, _MOVES = 50, 7
 
 
 @dataclass(frozen=True)
@@ -169,6 +183,7 @@ def prepare(fleet: Fleet, data_dir: Path) -> None:
                 second = _Batch(site, day, f"{again:%Y%m%dT%H%M%S}Z-again", again, restates=1)
                 for batch in (first, second):
                     _write(connection, fleet, batch, data_dir / "landing")
+                _write_events(fleet, first, data_dir / "landing")
     mark.write_text(json.dumps(wanted | {"complete": True}))
 
 
@@ -185,6 +200,7 @@ def land_night(fleet: Fleet, data_dir: Path, number: int) -> None:
         for site in fleet.places:
             batch = _Batch(site, day, f"{_NIGHT}{day:%Y%m%d}-first", fetched)
             _write(connection, fleet, batch, data_dir / "landing")
+            _write_events(fleet, batch, data_dir / "landing")
             for back in (1, 2, 3):
                 # A night changes by another step than the night before, so each says something new.
                 batch = _Batch(
@@ -308,6 +324,92 @@ def _write(
             writer.write_table(pa.Table.from_batches([arrived]).cast(_READINGS))
 
 
+_HOSTING = 'code: hosting, model: recurring, per: machine, amount: "42.00"'
+
+# Every charge model; a contract has the plan of its number.
+PLANS = {
+    "graduated": (
+        "code: energy, model: graduated,"
+        ' tiers: [{up_to: "10000", rate: "0.0825"}, {rate: "0.079"}]',
+        _HOSTING,
+    ),
+    "day-night": (
+        "code: energy, model: time_of_use, calendar: day-night,"
+        ' rates: {day: "0.1190", night: "0.0745"}',
+        _HOSTING,
+        'code: discount, model: discount, percent: "5", charges: [energy], max_amount: "200.00"',
+    ),
+    "volume": (
+        "code: energy, model: volume, per: contract,"
+        ' tiers: [{up_to: "50000", rate: "0.0850"}, {rate: "0.0810"}]',
+        'code: service, model: percentage, percent: "3.5", charges: [energy]',
+        'code: commit, model: minimum_commit, amount: "20000.00", charges: [energy, service]',
+    ),
+    "spot": (
+        'code: energy, model: index, index_id: spot, multiplier: "1.05", adder: "4.20"',
+        'code: network, model: demand, window_minutes: 15, rate: "8.50"',
+        'code: base, model: recurring, per: site, amount: "150.00"',
+    ),
+    "blocks": (
+        'code: energy, model: per_unit, rate: "0.0050"',
+        'code: blocks, model: package, size: "1000", price: "76.00", included: "500"',
+        "code: care, model: stairstep,"
+        ' tiers: [{up_to: "20000", amount: "90.00"}, {amount: "160.00"}]',
+    ),
+    "shared": (
+        "code: energy, model: graduated, per: contract,"
+        ' tiers: [{up_to: "40000", rate: "0.0830"}, {rate: "0.0800"}]',
+        "code: fair-use, model: graduated, per: machine,"
+        ' tiers: [{up_to: "3000", rate: "0"}, {rate: "0.0100"}]',
+        'code: peak, model: demand, window_minutes: 60, rate: "4.00"',
+    ),
+    "flat": (
+        'code: energy, model: per_unit, rate: "0.0815"',
+        "code: remote-hands, model: pass_through, service_codes: [remote-hands],"
+        ' markup_percent: "10"',
+        'code: contract, model: recurring, amount: "99.00"',
+    ),
+}
+
+
+def _write_events(fleet: Fleet, batch: _Batch, landing: Path) -> None:
+    """Write a day's charge events of a site: work at some machines whose contracts pay for it."""
+    number = fleet.places.index(batch.site)
+    priced = list(PLANS).index("flat")
+    visited = [
+        machine
+        for machine in range(number, fleet.machines, fleet.sites)
+        if _contract(fleet, machine) % len(PLANS) == priced
+        and (machine // fleet.sites + batch.day.toordinal()) % _EVENT_IN == 0
+        and machine % _MOVE_IN != _MOVES
+    ]
+    if not visited:
+        return
+    columns = {
+        "event_id": [f"visit-{batch.day:%Y%m%d}-{machine}" for machine in visited],
+        "machine_id": [f"m{machine}" for machine in visited],
+        "quantity": [Decimal(1 + machine % 8) / 4 for machine in visited],
+        "unit_amount": [Decimal(90 + machine % 20) for machine in visited],
+        "occurred_at": [datetime.combine(batch.day, time(9), UTC) for _ in visited],
+    }
+    same = {
+        "site_id": batch.site.site_id,
+        "contract_id": None,
+        "service_code": "remote-hands",
+        "classification": "variable",
+        "unit": "h",
+        "currency": "EUR",
+        "description": "Remote hands",
+        "batch_id": batch.batch_id,
+        "ingested_at": batch.ingested_at,
+    }
+    columns |= {name: [value] * len(visited) for name, value in same.items()}
+    folder = landing / "charge_events" / f"site_id={batch.site.site_id}" / f"date={batch.day}"
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pa.table({name: columns[name] for name in _EVENTS.names}, schema=_EVENTS)
+    pq.write_table(table, folder / f"{batch.batch_id}.parquet", compression="zstd")
+
+
 # --- the book ------------------------------------------------------------------------------------
 
 
@@ -347,7 +449,7 @@ def _write_book(fleet: Fleet, book: Path) -> None:
         "contracts.csv": [
             "contract_id,customer_id,payer_id,plan_id,billing_timezone,valid_from",
             *(
-                f"K-{n},customer-{n},P-{n // 4},{'day-night' if n % 3 == 0 else 'metered'},"
+                f"K-{n},customer-{n},P-{n // 4},{list(PLANS)[n % len(PLANS)]},"
                 f"{_home(fleet, n).timezone},{fleet.first_day}"
                 for n in range(fleet.contracts)
             ),
@@ -360,33 +462,23 @@ def _write_book(fleet: Fleet, book: Path) -> None:
             "  bands:",
             '    - {band: day, days: [mon, tue, wed, thu, fri], from: "07:00", to: "22:00"}',
         ],
-        "plans/metered.yml": [
-            "plan_id: metered",
-            "description: Metered hosting",
-            "currency: EUR",
-            "versions:",
-            "- version: 1",
-            f"  valid_from: {month}",
-            "  charges:",
-            "  - {code: energy, model: graduated, per: site,",
-            '     tiers: [{up_to: "10000", rate: "0.0825"}, {rate: "0.0790"}]}',
-            '  - {code: hosting, model: recurring, per: machine, amount: "42.00"}',
-        ],
-        "plans/day-night.yml": [
-            "plan_id: day-night",
-            "description: Day and night rates",
-            "currency: EUR",
-            "versions:",
-            "- version: 1",
-            f"  valid_from: {month}",
-            "  charges:",
-            "  - {code: energy, model: time_of_use, calendar: day-night,",
-            '     rates: {day: "0.1190", night: "0.0745"}}',
-            '  - {code: hosting, model: recurring, per: machine, amount: "39.50"}',
-        ],
+        "index_prices.csv": ["index_id,hour_start,price,currency", *_prices(fleet)],
     }
     for name, lines in files.items():
         (book / name).write_text("\n".join(lines) + "\n")
+    for plan_id, charges in PLANS.items():
+        head = f"plan_id: {plan_id}\ncurrency: EUR\nversions:\n- version: 1\n"
+        text = f"{head}  valid_from: {month}\n  charges:\n"
+        text += "".join(f"  - {{{charge}}}\n" for charge in charges)
+        (book / "plans" / f"{plan_id}.yml").write_text(text)
+
+
+def _prices(fleet: Fleet) -> Iterator[str]:
+    """Rows of index_prices.csv for every hour of the fleet and of the nights that may follow."""
+    first = datetime.combine(fleet.first_day, time(), UTC)
+    for hour in range(24 * (fleet.days + 7)):
+        price = 40 + hour * 7 % 61
+        yield f"spot,{first + timedelta(hours=hour):%Y-%m-%dT%H:%M:%SZ},{price}.{hour % 10},EUR"
 
 
 def _contract(fleet: Fleet, machine: int) -> int:
@@ -404,7 +496,7 @@ def _assignments(fleet: Fleet) -> Iterator[str]:
     moved = f"{fleet.end - timedelta(days=min(fleet.days, 31) // 2)}T09:00:00Z"
     for n in range(fleet.machines):
         contract = _contract(fleet, n)
-        if n % 50 == 7:
+        if n % _MOVE_IN == _MOVES:
             yield f"m{n},K-{contract},{first},{moved}"
             yield f"m{n},K-{(contract + 1) % fleet.contracts},{moved},"
         else:

@@ -43,3 +43,27 @@
         else cast(round({{ x }}, 2) as decimal(18, 2))
     end
 {%- endmacro %}
+
+{#-
+  What a line shows of a quantity: rounded once to 6 decimals, DECIMAL(18, 6), null from 10^12 on, which no line can show. x is a decimal of any scale.
+-#}
+{% macro line_quantity(x) -%}
+    {{ null_on_overflow('cast(' ~ round_half_away(x, 6) ~ ' as decimal(18, 6))') }}
+{%- endmacro %}
+
+{#- An amount as a line can hold it: DECIMAL(18, 2), null where it or what it is formed from is too large (10^16 and more). -#}
+{% macro line_amount(x, minor_units) -%}
+    {{ null_on_overflow(to_minor_unit(x, minor_units)) }}
+{%- endmacro %}
+
+{#-
+  A thousandth of a magnitude in hundredths, rounded half up to a currency's minor unit: HUGEINT. Only its whole number is asked for, as what lies below
+  that is less than any half.
+-#}
+{% macro thousandth_in_cents(whole, minor_units) -%}
+    case {{ minor_units }}
+        when 0 then ({{ whole }} + 500) // 1000 * 100
+        when 1 then ({{ whole }} + 50) // 100 * 10
+        else ({{ whole }} + 5) // 10
+    end
+{%- endmacro %}

@@ -490,7 +490,7 @@ select
     end as description,
     cast(numbered.new_quantity - numbered.old_quantity as decimal(18, 6)) as quantity,
     numbered.unit,
-    cast(numbered.unit_price as decimal(18, 9)) as unit_price,
+    cast(numbered.unit_price as decimal(38, 9)) as unit_price,
     cast(numbered.new_amount - numbered.old_amount as decimal(18, 2)) as amount,
     numbered.currency,
     numbered.tax_code,

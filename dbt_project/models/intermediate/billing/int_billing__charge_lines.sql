@@ -1,3 +1,6 @@
+{{ config(materialized='rated') }}
+
+-- depends_on: {{ ref('int_rating__scope') }}
 with rated_lines as (
 
     select
@@ -95,8 +98,12 @@ converted as (
         rated_lines.quantity,
         rated_lines.unit,
         rated_lines.amount as plan_amount,
-        {{ round_half_away(exact_product('rated_lines.unit_price', 9, 'destinations.fx_rate', 12), 9) }} as converted_unit_price,
-        {{ to_minor_unit(exact_product('rated_lines.amount', 2, 'destinations.fx_rate', 12), 'destinations.minor_units') }} as amount,
+        {{ null_on_overflow(round_half_away(exact_product('rated_lines.unit_price', 9, 'destinations.fx_rate', 12), 9)) }}
+            as converted_unit_price,
+        case
+            when rated_lines.quantity is not null
+                then {{ line_amount(exact_product('rated_lines.amount', 2, 'destinations.fx_rate', 12), 'destinations.minor_units') }}
+        end as amount,
         rated_lines.estimated_quantity,
         rated_lines.problem,
         rated_lines.problem_count,
@@ -145,12 +152,17 @@ kept as (
         case
             when problem is not null then problem
             when fx_rate is null then 'missing_fx_rate'
+            when amount is null then 'too_large'
         end as problem,
         coalesce(problem_count, 1) as problem_count,
         case
             when problem is not null then problem_detail
             when fx_rate is null
                 then 'No exchange rate of at most 7 days from ' || plan_currency || ' to ' || currency || ' on ' || last_day
+            when amount is null
+                then
+                    'The quantity or amount of charge ' || charge_code
+                    || ' is too large for a line: it holds less than 10^12 units and 10^16 ' || currency || '; price it per a larger unit'
         end as problem_detail,
         site_name,
         region,
@@ -204,11 +216,11 @@ select
         else
             {{ number_in_words('kept.quantity') }} || ' ' || kept.unit
             || case when kept.unit in ('month', 'package') and kept.quantity != 1 then 's' else '' end
-            || ' at ' || {{ money_in_words('kept.unit_price', 'kept.currency', 'kept.minor_units') }}
+            || coalesce(' at ' || {{ money_in_words('kept.unit_price', 'kept.currency', 'kept.minor_units') }}, '')
     end as description,
     kept.quantity,
     kept.unit,
-    cast(kept.unit_price as decimal(18, 9)) as unit_price,
+    kept.unit_price,
     kept.amount,
     kept.currency,
     kept.tax_code,

@@ -1,4 +1,14 @@
-with charges as (
+with due as (
+
+    select
+        contract_id,
+        period
+    from {{ ref('int_rating__scope') }}
+    where is_due
+
+),
+
+charges as (
 
     select distinct
         plan_id,
@@ -33,9 +43,13 @@ sites as (
 segments as (
 
     select
-        min(segment_start) as first_at,
-        max(segment_end) as last_at
-    from {{ ref('int_billing__segments') }}
+        min(all_segments.segment_start) as first_at,
+        max(all_segments.segment_end) as last_at
+    from {{ ref('int_billing__segments') }} as all_segments
+    inner join due
+        on
+            all_segments.contract_id = due.contract_id
+            and all_segments.period = due.period
 
 ),
 

@@ -187,7 +187,7 @@ handed_out as (
         site_id,
         case
             when usage_so_far = contract_usage then tier_quantity
-            else least(tier_quantity, {{ share_of_quantity('tier_quantity', 'usage_so_far', 'contract_usage') }})
+            else least(tier_quantity, {{ null_on_overflow(share_of_quantity('tier_quantity', 'usage_so_far', 'contract_usage')) }})
         end as quantity_so_far
     from contract_tiers
 
@@ -256,13 +256,12 @@ select
     quantities.site_id,
     cast(tiers.tier_no as varchar) as band,
     cast(null as varchar) as event_id,
-    cast({{ round_half_away('quantities.quantity', 6) }} as decimal(18, 6)) as quantity,
+    {{ line_quantity('quantities.quantity') }} as quantity,
     tiers.unit,
     cast(tiers.rate as decimal(38, 9)) as unit_price,
-    {{ to_minor_unit(exact_product('quantities.quantity', 12, 'tiers.rate', 9), 'tiers.plan_minor_units') }} as amount,
-    cast(
-        {{ share_of_quantity('quantities.quantity', 'site_usage.estimated_usage', 'site_usage.usage') }} as decimal(18, 6)
-    ) as estimated_quantity,
+    {{ line_amount(exact_product('quantities.quantity', 12, 'tiers.rate', 9), 'tiers.plan_minor_units') }} as amount,
+    {{ line_quantity(null_on_overflow(share_of_quantity('quantities.quantity', 'site_usage.estimated_usage', 'site_usage.usage'))) }}
+        as estimated_quantity,
     cast(null as varchar) as problem,
     cast(null as bigint) as problem_count,
     cast(null as varchar) as problem_detail

@@ -1,4 +1,14 @@
-with charges as (
+with due as (
+
+    select
+        contract_id,
+        period
+    from {{ ref('int_rating__scope') }}
+    where is_due
+
+),
+
+charges as (
 
     select
         contract_id,
@@ -57,8 +67,10 @@ priced as (
         events.quantity,
         events.unit,
         {{ exact_product('events.converted_unit_amount', 9, 'charges.factor', 6) }} as unit_price,
-        {{ exact_product('events.quantity', 6, exact_product('events.converted_unit_amount', 9, 'charges.factor', 6), 15) }}
-            as exact_amount,
+        {{ null_on_overflow(
+            exact_product('events.quantity', 6, exact_product('events.converted_unit_amount', 9, 'charges.factor', 6), 15)
+        ) }} as exact_amount,
+        events.converted_unit_amount is null as lacks_rate,
         coalesce(charges.itemise, true) or events.classification = 'exception' as is_itemised
     from events
     inner join charges
@@ -84,10 +96,10 @@ added_up as (
         site_id,
         service_code,
         case when bool_and(classification = 'recurring') then 'recurring' else 'variable' end as classification,
-        sum(exact_amount) as exact_amount,
-        count(*) filter (where exact_amount is null) as events_without_rate,
-        min(occurred_on) filter (where exact_amount is null) as first_without_rate,
-        min(currency) filter (where exact_amount is null) as currency_without_rate
+        case when count(*) = count(exact_amount) then sum(exact_amount) end as exact_amount,
+        count(*) filter (where lacks_rate) as events_without_rate,
+        min(occurred_on) filter (where lacks_rate) as first_without_rate,
+        min(currency) filter (where lacks_rate) as currency_without_rate
     from priced
     where not is_itemised
     group by contract_id, term_no, period, charge_code, charge_model, plan_currency, plan_minor_units, site_id, service_code
@@ -104,15 +116,15 @@ select
     site_id,
     event_id as band,
     event_id,
-    cast(quantity as decimal(18, 6)) as quantity,
+    {{ line_quantity('quantity') }} as quantity,
     unit,
     {{ round_half_away('unit_price', 9) }} as unit_price,
-    {{ to_minor_unit('exact_amount', 'plan_minor_units') }} as amount,
+    {{ line_amount('exact_amount', 'plan_minor_units') }} as amount,
     cast(0 as decimal(18, 6)) as estimated_quantity,
-    case when exact_amount is null then 'missing_fx_rate' end as problem,
-    case when exact_amount is null then cast(1 as bigint) end as problem_count,
+    case when lacks_rate then 'missing_fx_rate' end as problem,
+    case when lacks_rate then cast(1 as bigint) end as problem_count,
     case
-        when exact_amount is null
+        when lacks_rate
             then 'No exchange rate of at most 7 days from ' || currency || ' to ' || plan_currency || ' on ' || occurred_on
     end as problem_detail
 from priced
@@ -131,9 +143,9 @@ select
     cast(1 as decimal(18, 6)) as quantity,
     'flat' as unit,
     case
-        when events_without_rate = 0 then cast({{ to_minor_unit('exact_amount', 'plan_minor_units') }} as decimal(38, 9))
+        when events_without_rate = 0 then cast({{ line_amount('exact_amount', 'plan_minor_units') }} as decimal(38, 9))
     end as unit_price,
-    case when events_without_rate = 0 then {{ to_minor_unit('exact_amount', 'plan_minor_units') }} end as amount,
+    case when events_without_rate = 0 then {{ line_amount('exact_amount', 'plan_minor_units') }} end as amount,
     cast(0 as decimal(18, 6)) as estimated_quantity,
     case when events_without_rate > 0 then 'missing_fx_rate' end as problem,
     case when events_without_rate > 0 then events_without_rate end as problem_count,
@@ -146,22 +158,27 @@ select
 from added_up
 union all
 select
-    contract_id,
-    term_no,
-    period,
+    events.contract_id,
+    events.term_no,
+    events.period,
     cast(null as varchar) as charge_code,
     'pass_through' as charge_model,
     'variable' as classification,
-    site_id,
-    event_id as band,
-    event_id,
-    cast(quantity as decimal(18, 6)) as quantity,
-    unit,
+    events.site_id,
+    events.event_id as band,
+    events.event_id,
+    {{ line_quantity('events.quantity') }} as quantity,
+    events.unit,
     cast(null as decimal(38, 9)) as unit_price,
     cast(null as decimal(18, 2)) as amount,
     cast(0 as decimal(18, 6)) as estimated_quantity,
     'unpriced_event' as problem,
     cast(1 as bigint) as problem_count,
-    'The plan has no price for service ' || service_code || ' of event ' || event_id || ' on ' || occurred_on as problem_detail
+    'The plan has no price for service ' || events.service_code || ' of event ' || events.event_id || ' on '
+    || events.occurred_on as problem_detail
 from events
-where fate = 'unpriced'
+inner join due
+    on
+        events.contract_id = due.contract_id
+        and events.period = due.period
+where events.fate = 'unpriced'

@@ -72,7 +72,7 @@ amounts as (
         charges.charge_code,
         charges.charge_model,
         base_amounts.site_id,
-        {{ to_minor_unit(
+        {{ line_amount(
             exact_product('base_amounts.base_amount', 2, exact_product('charges.percent', 4, '0.01', 2), 6), 'charges.plan_minor_units'
         ) }} as amount
     from charges

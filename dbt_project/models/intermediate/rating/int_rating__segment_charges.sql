@@ -1,4 +1,14 @@
-with segments as (
+with due as (
+
+    select
+        contract_id,
+        period
+    from {{ ref('int_rating__scope') }}
+    where is_due
+
+),
+
+segments as (
 
     select
         contract_id,
@@ -84,6 +94,10 @@ select
     charges.max_amount,
     charges.is_site_limited
 from segments
+inner join due
+    on
+        segments.contract_id = due.contract_id
+        and segments.period = due.period
 inner join charges
     on
         segments.plan_id = charges.plan_id

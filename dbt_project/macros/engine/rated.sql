@@ -1,0 +1,42 @@
+{#-
+  How rating computes only what is due. `int_rating__scope` says which (contract, period)s differ from what they were last rated from; the rating models
+  are tables of those alone; what is remembered of all others is a `rated` table, in which the rows of those that are due are replaced whole, also when
+  nothing is left of them. `int_rating__settled` comes after all of these and takes the mark off, so that a killed run is done again.
+-#}
+
+{% materialization rated, default %}
+    {%- set target = this.incorporate(type='table') -%}
+    {%- set computed = make_temp_relation(target) -%}
+    {{ run_hooks(pre_hooks) }}
+    {%- do run_query('create or replace temp table ' ~ computed.identifier ~ ' as ' ~ sql) -%}
+    {%- set columns = 'select string_agg(column_name || column_type, \',\') from (describe from ' -%}
+    {#- Other columns are of another program, whose rules make everything due. -#}
+    {%- if load_relation(this) is none
+        or run_query(columns ~ target ~ ')').rows[0][0] != run_query(columns ~ computed.identifier ~ ')').rows[0][0] -%}
+        {%- do run_query('create or replace table ' ~ target ~ ' as from ' ~ computed.identifier) -%}
+    {%- else -%}
+        {%- do run_query(
+            'begin;\ndelete from ' ~ target ~ ' where (contract_id, period) in (select (contract_id, period) from ' ~ ref('int_rating__scope')
+            ~ ' where is_due);\ninsert into ' ~ target ~ ' from ' ~ computed.identifier ~ ';\ncommit'
+        ) -%}
+    {%- endif -%}
+    {%- do run_query('drop table ' ~ computed.identifier) -%}
+    {% call noop_statement('main', 'RATED') %}{% endcall %}
+    {{ run_hooks(post_hooks) }}
+    {{ return({'relations': [target]}) }}
+{% endmaterialization %}
+
+{#- A digest of rows, whatever their order: null where there are none. -#}
+{% macro rows_digest(columns) -%}
+    sum(cast(hash({{ columns | join(', ') }}) as hugeint))
+{%- endmacro %}
+
+{#- A digest of the models that rate; the program's version stands for the macros. -#}
+{% macro rules_of_rating() -%}
+    {%- set checksums = [] -%}
+    {%- for node in (graph.nodes.values() if execute else []) | sort(attribute='unique_id')
+        if node.resource_type == 'seed' or (node.resource_type == 'model' and node.fqn[1:3] in (['intermediate', 'rating'], ['intermediate', 'billing'])) -%}
+        {%- do checksums.append(node.checksum.checksum) -%}
+    {%- endfor -%}
+    md5('{{ checksums | join }}')
+{%- endmacro %}
