@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_metering__days') }}
 with alerts as (
 
     select
@@ -44,14 +45,14 @@ landed as (
 
 ),
 
-machine_usage as (
+month_usage as (
 
     select
         contract_id,
         term_no,
         period,
         quantity
-    from {{ ref('int_rating__machine_usage') }}
+    from {{ ref('int_metering__month_usage') }}
     where metric = 'energy'
 
 ),
@@ -59,27 +60,20 @@ machine_usage as (
 lines as (
 
     select
+        line_key,
         contract_id,
         term_no,
         period,
-        charge_code,
-        site_id,
-        band,
-        amount
-    from {{ ref('int_rating__lines') }}
-    where amount is not null
+        plan_amount
+    from {{ ref('int_billing__charge_lines') }}
+    where plan_amount is not null
 
 ),
 
 projections as (
 
     select
-        contract_id,
-        term_no,
-        period,
-        charge_code,
-        site_id,
-        band,
+        line_key,
         projected_plan_amount
     from {{ ref('int_billing__projections') }}
 
@@ -152,16 +146,16 @@ used as (
     select
         watched.contract_id,
         watched.period,
-        sum(machine_usage.quantity) as value,
+        sum(month_usage.quantity) as value,
         sum({{ unscaled_decimal(
-            divide_nearest('(' ~ scaled_integer('machine_usage.quantity', 9) ~ ' * watched.segment_us)', 'watched.measured_us'), 9
+            divide_nearest('(' ~ scaled_integer('month_usage.quantity', 9) ~ ' * watched.segment_us)', 'watched.measured_us'), 9
         ) }}) as projected_value
     from watched
-    inner join machine_usage
+    inner join month_usage
         on
-            watched.contract_id = machine_usage.contract_id
-            and watched.term_no = machine_usage.term_no
-            and watched.period = machine_usage.period
+            watched.contract_id = month_usage.contract_id
+            and watched.term_no = month_usage.term_no
+            and watched.period = month_usage.period
     group by watched.contract_id, watched.period
 
 ),
@@ -174,8 +168,8 @@ cost_by_currency as (
         watched.period,
         watched.plan_currency,
         watched.plan_minor_units,
-        sum(lines.amount) as value,
-        sum(coalesce(projections.projected_plan_amount, lines.amount)) as projected_value
+        sum(lines.plan_amount) as value,
+        sum(coalesce(projections.projected_plan_amount, lines.plan_amount)) as projected_value
     from watched
     inner join lines
         on
@@ -183,13 +177,7 @@ cost_by_currency as (
             and watched.term_no = lines.term_no
             and watched.period = lines.period
     left join projections
-        on
-            lines.contract_id = projections.contract_id
-            and lines.term_no = projections.term_no
-            and lines.period = projections.period
-            and lines.charge_code = projections.charge_code
-            and lines.site_id is not distinct from projections.site_id
-            and lines.band is not distinct from projections.band
+        on lines.line_key = projections.line_key
     group by watched.contract_id, watched.period, watched.plan_currency, watched.plan_minor_units
 
 ),

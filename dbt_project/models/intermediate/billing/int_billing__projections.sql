@@ -10,6 +10,7 @@ with segments as (
         period_start,
         period_end,
         plan_id,
+        plan_version,
         plan_minor_units
     from {{ ref('int_billing__segments') }}
 
@@ -22,9 +23,10 @@ landed as (
 
 ),
 
-lines as (
+charge_lines as (
 
     select
+        line_key,
         contract_id,
         term_no,
         period,
@@ -32,68 +34,48 @@ lines as (
         charge_model,
         classification,
         site_id,
-        band,
-        amount
-    from {{ ref('int_rating__lines') }}
-    where amount is not null
+        plan_amount,
+        amount,
+        fx_rate,
+        minor_units,
+        tax_rate_percent
+    from {{ ref('int_billing__charge_lines') }}
+    where plan_amount is not null
 
 ),
 
 charges as (
 
     select
-        contract_id,
-        term_no,
-        period,
-        charge_code,
+        plan_id,
+        version,
+        code,
         percent,
-        max_amount
-    from {{ ref('int_rating__segment_charges') }}
+        max_amount,
+        is_site_limited
+    from {{ source('book', 'charges') }}
 
 ),
 
-bases as (
+charge_bases as (
 
     select
-        contract_id,
-        term_no,
-        period,
-        charge_code,
-        base_code,
-        is_site_limited,
+        plan_id,
+        version,
+        code,
+        base_code
+    from {{ source('book', 'charge_bases') }}
+
+),
+
+charge_sites as (
+
+    select
+        plan_id,
+        version,
+        code,
         site_id
-    from {{ ref('int_rating__bases') }}
-
-),
-
-destinations as (
-
-    select
-        contract_id,
-        term_no,
-        period,
-        site_id,
-        charge_code,
-        minor_units,
-        fx_rate
-    from {{ ref('int_billing__destinations') }}
-
-),
-
-charge_lines as (
-
-    select
-        contract_id,
-        term_no,
-        period,
-        charge_code,
-        site_id,
-        band,
-        line_key,
-        amount,
-        tax_rate_percent
-    from {{ ref('int_billing__charge_lines') }}
-    where amount is not null
+    from {{ source('book', 'charge_sites') }}
 
 ),
 
@@ -105,15 +87,14 @@ running as (
         segments.term_no,
         segments.period,
         segments.plan_id,
+        segments.plan_version,
         segments.plan_minor_units,
-        cast(segments.segment_us as hugeint) as segment_us,
-        cast(
-            case
-                when segments.segment_start < landed.newest_landed_at and landed.newest_landed_at < segments.segment_end
-                    then {{ us('landed.newest_landed_at') }} - {{ us('segments.segment_start') }}
-                else segments.segment_us
-            end as hugeint
-        ) as measured_us
+        segments.segment_us,
+        case
+            when segments.segment_start < landed.newest_landed_at and landed.newest_landed_at < segments.segment_end
+                then {{ us('landed.newest_landed_at') }} - {{ us('segments.segment_start') }}
+            else segments.segment_us
+        end as measured_us
     from segments
     inner join landed
         on
@@ -122,95 +103,85 @@ running as (
 
 ),
 
+bases as (
+
+    select
+        running.contract_id,
+        running.term_no,
+        running.period,
+        charges.code as charge_code,
+        charge_bases.base_code,
+        charges.is_site_limited,
+        case when charges.is_site_limited then charge_sites.site_id end as site_id
+    from running
+    inner join charges
+        on
+            running.plan_id = charges.plan_id
+            and running.plan_version = charges.version
+    inner join charge_bases
+        on
+            charges.plan_id = charge_bases.plan_id
+            and charges.version = charge_bases.version
+            and charges.code = charge_bases.code
+    left join charge_sites
+        on
+            charges.is_site_limited
+            and charges.plan_id = charge_sites.plan_id
+            and charges.version = charge_sites.version
+            and charges.code = charge_sites.code
+
+),
+
 open_lines as (
 
     select
-        lines.contract_id,
-        lines.term_no,
-        lines.period,
-        lines.charge_code,
-        lines.charge_model,
-        lines.classification,
-        lines.site_id,
-        lines.band,
-        lines.amount,
+        charge_lines.line_key,
+        charge_lines.contract_id,
+        charge_lines.term_no,
+        charge_lines.period,
+        charge_lines.charge_code,
+        charge_lines.charge_model,
+        charge_lines.classification,
+        charge_lines.site_id,
+        charge_lines.plan_amount as amount,
+        charges.percent,
+        charges.max_amount,
         running.plan_id,
         running.plan_minor_units,
         running.measured_us,
         running.segment_us
-    from lines
+    from charge_lines
     inner join running
         on
-            lines.contract_id = running.contract_id
-            and lines.term_no = running.term_no
-            and lines.period = running.period
+            charge_lines.contract_id = running.contract_id
+            and charge_lines.term_no = running.term_no
+            and charge_lines.period = running.period
+    inner join charges
+        on
+            running.plan_id = charges.plan_id
+            and running.plan_version = charges.version
+            and charge_lines.charge_code = charges.code
 
 ),
 
--- In whole minor units, so that the one rounding is that of the plan's currency.
-extended as (
-
-    select
-        contract_id,
-        term_no,
-        period,
-        charge_code,
-        site_id,
-        band,
-        classification,
-        amount,
-        cast({{ divide_nearest(
-            '(' ~ scaled_integer('amount', 2) ~ ' * segment_us)',
-            '(measured_us * case plan_minor_units when 0 then 100 when 1 then 10 else 1 end)'
-        ) }} as decimal(38, 0)) * case plan_minor_units when 0 then 1.00 when 1 then 0.10 else 0.01 end as projected
-    from open_lines
-    where charge_model in ('per_unit', 'graduated', 'volume', 'package', 'stairstep', 'time_of_use', 'index')
-
-),
-
--- What would not fit into an amount any more is no projection.
-of_usage as (
-
-    select
-        contract_id,
-        term_no,
-        period,
-        charge_code,
-        site_id,
-        band,
-        classification,
-        amount,
-        cast(case when abs(projected) < 10000000000000 then projected else amount end as decimal(38, 2)) as projected
-    from extended
-
-),
-
+-- What no line could hold is no projection: the line stands as it is.
 first_group as (
 
     select
+        line_key,
         contract_id,
         term_no,
         period,
         charge_code,
         site_id,
-        band,
         classification,
         amount,
-        projected
-    from of_usage
-    union all
-    select
-        contract_id,
-        term_no,
-        period,
-        charge_code,
-        site_id,
-        band,
-        classification,
-        amount,
-        cast(amount as decimal(38, 2)) as projected
+        case
+            when charge_model in ('demand', 'recurring', 'pass_through') then amount
+            else coalesce({{ null_on_overflow(share_of_money('amount', 'segment_us', 'measured_us', 'plan_minor_units')) }}, amount)
+        end as projected
     from open_lines
-    where charge_model in ('demand', 'recurring', 'pass_through')
+    where charge_model not in ('percentage', 'discount', 'minimum_commit')
 
 ),
 
@@ -222,7 +193,7 @@ percentage_bases as (
         bases.period,
         bases.charge_code,
         first_group.site_id,
-        cast(sum(first_group.projected) as decimal(38, 2)) as projected
+        cast(sum(first_group.projected) as decimal(38, 2)) as base
     from bases
     inner join first_group
         on
@@ -239,24 +210,18 @@ percentage_bases as (
 percentages as (
 
     select
+        open_lines.line_key,
         open_lines.contract_id,
         open_lines.term_no,
         open_lines.period,
         open_lines.charge_code,
         open_lines.site_id,
-        open_lines.band,
         open_lines.classification,
         open_lines.amount,
-        cast({{ to_minor_unit(
-            exact_product('percentage_bases.projected', 2, exact_product('charges.percent', 4, '0.01', 2), 6), 'open_lines.plan_minor_units'
-        ) }} as decimal(38, 2)) as projected
+        coalesce({{ line_amount(
+            exact_product('percentage_bases.base', 2, exact_product('open_lines.percent', 4, '0.01', 2), 6), 'open_lines.plan_minor_units'
+        ) }}, open_lines.amount) as projected
     from open_lines
-    inner join charges
-        on
-            open_lines.contract_id = charges.contract_id
-            and open_lines.term_no = charges.term_no
-            and open_lines.period = charges.period
-            and open_lines.charge_code = charges.charge_code
     inner join percentage_bases
         on
             open_lines.contract_id = percentage_bases.contract_id
@@ -268,25 +233,29 @@ percentages as (
 
 ),
 
-second_group as (
+first_two_groups as (
 
     select
+        line_key,
         contract_id,
         term_no,
         period,
         charge_code,
         site_id,
         classification,
+        amount,
         projected
     from first_group
     union all
     select
+        line_key,
         contract_id,
         term_no,
         period,
         charge_code,
         site_id,
         classification,
+        amount,
         projected
     from percentages
 
@@ -299,44 +268,38 @@ discount_bases as (
         bases.term_no,
         bases.period,
         bases.charge_code,
-        second_group.site_id,
-        cast(sum(second_group.projected) as decimal(38, 2)) as projected
+        first_two_groups.site_id,
+        cast(sum(first_two_groups.projected) as decimal(38, 2)) as base
     from bases
-    inner join second_group
+    inner join first_two_groups
         on
-            bases.contract_id = second_group.contract_id
-            and bases.term_no = second_group.term_no
-            and bases.period = second_group.period
-            and bases.base_code = second_group.charge_code
-            and (not bases.is_site_limited or bases.site_id = second_group.site_id)
-    where second_group.classification != 'exception'
-    group by bases.contract_id, bases.term_no, bases.period, bases.charge_code, second_group.site_id
+            bases.contract_id = first_two_groups.contract_id
+            and bases.term_no = first_two_groups.term_no
+            and bases.period = first_two_groups.period
+            and bases.base_code = first_two_groups.charge_code
+            and (not bases.is_site_limited or bases.site_id = first_two_groups.site_id)
+    where first_two_groups.classification != 'exception'
+    group by bases.contract_id, bases.term_no, bases.period, bases.charge_code, first_two_groups.site_id
 
 ),
 
 uncapped as (
 
     select
+        open_lines.line_key,
         open_lines.contract_id,
         open_lines.term_no,
         open_lines.period,
         open_lines.charge_code,
         open_lines.site_id,
-        open_lines.band,
         open_lines.classification,
         open_lines.amount,
         open_lines.plan_id,
-        {{ to_minor_unit('charges.max_amount', 'open_lines.plan_minor_units') }} as max_amount,
-        {{ to_minor_unit(
-            exact_product('discount_bases.projected', 2, exact_product('charges.percent', 4, '0.01', 2), 6), 'open_lines.plan_minor_units'
-        ) }} as discount
+        {{ to_minor_unit('open_lines.max_amount', 'open_lines.plan_minor_units') }} as max_amount,
+        coalesce({{ line_amount(
+            exact_product('discount_bases.base', 2, exact_product('open_lines.percent', 4, '0.01', 2), 6), 'open_lines.plan_minor_units'
+        ) }}, -open_lines.amount) as discount
     from open_lines
-    inner join charges
-        on
-            open_lines.contract_id = charges.contract_id
-            and open_lines.term_no = charges.term_no
-            and open_lines.period = charges.period
-            and open_lines.charge_code = charges.charge_code
     inner join discount_bases
         on
             open_lines.contract_id = discount_bases.contract_id
@@ -352,20 +315,19 @@ uncapped as (
 so_far as (
 
     select
+        line_key,
         contract_id,
         term_no,
         period,
         charge_code,
         site_id,
-        band,
         classification,
         amount,
         discount,
         max_amount,
         sum(discount) over (
             partition by contract_id, period, plan_id, charge_code
-            order by
-                contract_id || '/' || period || '/' || term_no || '/' || charge_code || '/' || coalesce(site_id, '-') || '/-'
+            order by line_key
             rows unbounded preceding
         ) as discount_so_far
     from uncapped
@@ -375,19 +337,19 @@ so_far as (
 discounts as (
 
     select
+        line_key,
         contract_id,
         term_no,
         period,
         charge_code,
         site_id,
-        band,
         classification,
         amount,
         cast(
             case
                 when max_amount is null then -discount
                 else least(discount_so_far - discount, max_amount) - least(discount_so_far, max_amount)
-            end as decimal(38, 2)
+            end as decimal(18, 2)
         ) as projected
     from so_far
 
@@ -396,36 +358,24 @@ discounts as (
 before_commits as (
 
     select
+        line_key,
         contract_id,
         term_no,
         period,
         charge_code,
         site_id,
-        band,
         classification,
         amount,
         projected
-    from first_group
+    from first_two_groups
     union all
     select
+        line_key,
         contract_id,
         term_no,
         period,
         charge_code,
         site_id,
-        band,
-        classification,
-        amount,
-        projected
-    from percentages
-    union all
-    select
-        contract_id,
-        term_no,
-        period,
-        charge_code,
-        site_id,
-        band,
         classification,
         amount,
         projected
@@ -440,7 +390,7 @@ commit_growth as (
         bases.term_no,
         bases.period,
         bases.charge_code,
-        cast(sum(before_commits.projected - before_commits.amount) as decimal(38, 2)) as growth
+        cast(sum(before_commits.projected) - sum(before_commits.amount) as decimal(38, 2)) as growth
     from bases
     inner join before_commits
         on
@@ -457,15 +407,17 @@ commit_growth as (
 commits as (
 
     select
+        open_lines.line_key,
         open_lines.contract_id,
         open_lines.term_no,
         open_lines.period,
         open_lines.charge_code,
         open_lines.site_id,
-        open_lines.band,
         open_lines.classification,
         open_lines.amount,
-        greatest(cast(open_lines.amount as decimal(38, 2)) - coalesce(commit_growth.growth, 0), 0) as projected
+        cast(
+            greatest(cast(open_lines.amount as decimal(38, 2)) - coalesce(commit_growth.growth, 0), 0) as decimal(38, 2)
+        ) as projected
     from open_lines
     left join commit_growth
         on
@@ -480,25 +432,27 @@ commits as (
 projected_lines as (
 
     select
+        line_key,
         contract_id,
         term_no,
         period,
         charge_code,
         site_id,
-        band,
+        classification,
         amount,
         projected
     from before_commits
     union all
     select
+        line_key,
         contract_id,
         term_no,
         period,
         charge_code,
         site_id,
-        band,
+        classification,
         amount,
-        cast(projected as decimal(38, 2)) as projected
+        projected
     from commits
 
 ),
@@ -506,60 +460,31 @@ projected_lines as (
 converted as (
 
     select
+        projected_lines.line_key,
         projected_lines.contract_id,
-        projected_lines.term_no,
         projected_lines.period,
-        projected_lines.charge_code,
-        projected_lines.site_id,
-        projected_lines.band,
         projected_lines.amount as plan_amount,
         projected_lines.projected as projected_plan_amount,
-        charge_lines.line_key,
         charge_lines.tax_rate_percent,
-        destinations.minor_units,
-        case
-            when abs({{ exact_product('projected_lines.projected', 2, 'destinations.fx_rate', 12) }}) < 10000000000000
-                then
-                    {{ to_minor_unit(
-                        exact_product('projected_lines.projected', 2, 'destinations.fx_rate', 12), 'destinations.minor_units'
-                    ) }}
-            else charge_lines.amount
-        end as projected_amount
+        charge_lines.minor_units,
+        coalesce(
+            {{ line_amount(exact_product('projected_lines.projected', 2, 'charge_lines.fx_rate', 12), 'charge_lines.minor_units') }},
+            charge_lines.amount
+        ) as projected_amount
     from projected_lines
-    left join destinations
-        on
-            projected_lines.contract_id = destinations.contract_id
-            and projected_lines.term_no = destinations.term_no
-            and projected_lines.period = destinations.period
-            and projected_lines.site_id is not distinct from destinations.site_id
-            and projected_lines.charge_code is not distinct from destinations.charge_code
-    left join charge_lines
-        on
-            projected_lines.contract_id = charge_lines.contract_id
-            and projected_lines.term_no = charge_lines.term_no
-            and projected_lines.period = charge_lines.period
-            and projected_lines.charge_code = charge_lines.charge_code
-            and projected_lines.site_id is not distinct from charge_lines.site_id
-            and projected_lines.band is not distinct from charge_lines.band
+    inner join charge_lines
+        on projected_lines.line_key = charge_lines.line_key
 
 )
 
 select
+    line_key,
     contract_id,
-    term_no,
     period,
-    charge_code,
-    site_id,
-    band,
     plan_amount,
     projected_plan_amount,
-    line_key,
-    case when line_key is not null then projected_amount end as projected_amount,
-    case
-        when line_key is not null
-            then
-                {{ to_minor_unit(
-                    exact_product('projected_amount', 2, exact_product('tax_rate_percent', 4, '0.01', 2), 6), 'minor_units'
-                ) }}
-    end as projected_tax_amount
+    projected_amount,
+    {{ to_minor_unit(
+        exact_product('projected_amount', 2, exact_product('tax_rate_percent', 4, '0.01', 2), 6), 'minor_units'
+    ) }} as projected_tax_amount
 from converted

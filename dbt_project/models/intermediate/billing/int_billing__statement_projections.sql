@@ -17,7 +17,6 @@ projections as (
         projected_amount,
         projected_tax_amount
     from {{ ref('int_billing__projections') }}
-    where line_key is not null
 
 )
 
