@@ -9,8 +9,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import date
 from functools import update_wrapper
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from exporters.ledger.actions import ActionError, ActionReport
 from exporters.ledger.story import story as tell_story
 from exporters.marts import MartsError, open_marts
 from orchestration import queries
+from orchestration.bookdiff import words_since
 from orchestration.edits import NoEditError, describe, span_of_exception, touched
 from orchestration.ledger import open_ledger
 from orchestration.locks import LockBusyError, hold
@@ -678,7 +681,7 @@ def statements(app: App, period: str | None, statement: str | None) -> int:
 
 @cli.group()
 def book() -> None:
-    """The billing book: check it, or read its plans in words."""
+    """The billing book: check it, read its plans in words, see what a change does to them."""
 
 
 @command(book)
@@ -714,6 +717,27 @@ def show(app: App) -> int:
                 f"{plan.plan_id}, version {plan.version}, from {plan.valid_from_month}"
             )
             app.terminal.lines([plan.text])
+    return DONE
+
+
+@command(book)
+@click.argument("revision", default="HEAD")
+def diff(app: App, revision: str) -> int:
+    """The sentences of plans that differ from those of a git REVISION (HEAD)."""
+    changes = words_since(app.data_dir.book, revision)
+    if app.terminal.as_json:
+        app.terminal.json([{**asdict(change), "change": change.change} for change in changes])
+        return DONE
+    for (plan_id, version), group in groupby(changes, key=lambda c: (c.plan_id, c.version)):
+        app.terminal.heading(f"{plan_id}, version {version}")
+        for change in group:
+            app.terminal.lines(
+                f"{sign} {sentence}"
+                for sign, sentence in (("-", change.before), ("+", change.after))
+                if sentence is not None
+            )
+    if not changes:
+        app.terminal.lines([f"no sentence of a plan differs from {revision}"])
     return DONE
 
 

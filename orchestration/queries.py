@@ -102,8 +102,8 @@ def late_in_words(site: Mapping[str, Any]) -> str:
 
 
 def status(marts: Marts, *, now: datetime, nightly: Collection[str]) -> dict[str, Any]:
-    """`build_summary`, with sites, statements not issued, alerts reached, open exceptions. `now` and `nightly`
-    as in `sites`."""
+    """`build_summary`, with sites, statements not issued, alerts reached, open exceptions. `now`
+    and `nightly` as in `sites`."""
     return {
         **build_summary(marts),
         "sites": sites(marts, now=now, nightly=nightly),
