@@ -32,8 +32,6 @@ def words_since(book_dir: Path, revision: str) -> list[WordsChange]:
 @contextmanager
 def _checked_out(book_dir: Path, revision: str) -> Iterator[Path]:
     """The folder of the book as the revision holds it, in a folder that goes afterwards."""
-    if not book_dir.is_dir():
-        raise SettingsError(f"there is no book at {book_dir}")
     try:
         top, prefix = _words(book_dir, "--show-toplevel"), _words(book_dir, "--show-prefix")
     except _GitError as error:
