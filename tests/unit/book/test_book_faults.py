@@ -1496,7 +1496,7 @@ def test_a_fault_of_a_plan_names_plan_version_and_charge(book_files: BookFiles) 
     words = [str(fault) for fault in faults_of(book_files.folder)]
     assert words[0] == (
         "calendars.yml line 6, [0].bands[1].from (calendar day-night, band day): '08:10':"
-        " expected a time on the quarter of an hour"
+        " expected a time on a quarter of an hour (:00, :15, :30, :45)"
     )
     assert words[1] == (
         f"{PLAN} line 11, versions[0].charges[3].size"
