@@ -50,6 +50,7 @@ from orchestration.steps import (
     refresh_marts,
     send_reminders,
     show_landed,
+    show_what_if,
 )
 from orchestration.terminal import DONE, FAILURE, NEEDS_PERSON, WRONG_USE, Terminal
 from orchestration.warehouse import sites_read_nightly
@@ -92,7 +93,22 @@ class _Day(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+class _Periods(click.ParamType):
+    name = "YYYY-MM..YYYY-MM"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        first, _, last = value.partition("..")
+        try:
+            span = parse_period(first), parse_period(last or first)
+        except SettingsError as error:
+            self.fail(str(error), param, ctx)
+        if span[1] < span[0]:
+            self.fail(f"{span[1]} lies before {span[0]}", param, ctx)
+        return span
+
+
 PERIOD = _Period()
+PERIODS = _Periods()
 DAY = _Day()
 
 
@@ -677,6 +693,52 @@ def statements(app: App, period: str | None, statement: str | None) -> int:
     else:
         app.terminal.table(columns, [[row[column] for column in columns] for row in rows])
     return DONE
+
+
+@command(cli)
+@click.argument("plan_file", metavar="PLAN.yml", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--periods", type=PERIODS, required=True, help="Months of past usage, inclusive.")
+@click.option(
+    "--contract",
+    "contracts",
+    multiple=True,
+    help="Put this contract on the plan; may be given again. Without it: those that are on it.",
+)
+@click.option(
+    "--by-date",
+    is_flag=True,
+    help="Each version of the file counts from its valid_from; without it the last one always.",
+)
+@click.option("--all", "with_all", is_flag=True, help="Show every line that moves.")
+def whatif(
+    app: App,
+    plan_file: Path,
+    periods: tuple[str, str],
+    contracts: tuple[str, ...],
+    by_date: bool,
+    with_all: bool,
+) -> int:
+    """Rate past usage with a changed or new plan, and touch nothing.
+
+    Shows per customer what the last build rated, what the plan would bring, and which lines move;
+    amounts are before tax and credits.
+    """
+    from orchestration.whatif import Question, what_if
+
+    question = Question(
+        plan_file=plan_file,
+        first=periods[0],
+        last=periods[1],
+        contracts=contracts,
+        by_date=by_date,
+    )
+    with app.terminal.step(f"rating {periods[0]} to {periods[1]} with {plan_file.name}"):
+        answer = what_if(app.data_dir, question, now=clock_from_env()())
+    if app.terminal.as_json:
+        app.terminal.json(asdict(answer))
+    else:
+        show_what_if(app, answer, with_all=with_all)
+    return NEEDS_PERSON if answer.not_rated else DONE
 
 
 @cli.group()

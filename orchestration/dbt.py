@@ -143,6 +143,14 @@ def _as_text(words: str) -> str:
     return "".join(f"&#{ord(c)};" if c in _MARKS else c for c in words)
 
 
+def run_models(data_dir: Path, *, select: str, exclude: Sequence[str]) -> None:
+    """Make some models of another data dir, without tests and without publishing. Raises
+    RuntimeError with what dbt said."""
+    target = data_dir / "warehouse" / "target"
+    arguments = ["build", "--exclude-resource-types", "test", "unit_test", "--select", select]
+    _dbt([*arguments, "--exclude", *exclude], target=target, data_dir=data_dir)
+
+
 def _dbt(arguments: list[str], *, target: Path, data_dir: Path, blocks: Path | None = None) -> None:
     command = [str(_dbt_executable()), "--quiet", *arguments, "--target-path", str(target)]
     command += ["--log-path", str(target), "--no-use-colors"]

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from connectors.book import load_book
 from connectors.errors import ConnectorError
@@ -18,6 +20,9 @@ from orchestration.locks import hold
 from orchestration.runs import Report, Runner
 from orchestration.settings import DataDir, parse_day
 from orchestration.terminal import Terminal
+
+if TYPE_CHECKING:
+    from orchestration.whatif import Answer
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,56 @@ def show_landed(app: App, results: dict[str, Report]) -> None:
             if "problem" in result
         ],
     )
+
+
+_LINES_SHOWN = 15
+
+
+def show_what_if(app: App, answer: Answer, *, with_all: bool) -> None:
+    """What another plan would have brought: a row per customer, then the lines that move."""
+    variant = answer.variant
+    dated = f", dated {variant.valid_from_month}" if variant.valid_from_month else ""
+    count = "1 contract" if len(answer.contracts) == 1 else f"{len(answer.contracts)} contracts"
+    months = answer.first if answer.first == answer.last else f"{answer.first} to {answer.last}"
+    app.terminal.lines(
+        [
+            f"{'New plan' if variant.is_new else 'Plan'} {variant.plan_id}, version "
+            f"{variant.version}{dated}, on the usage of {months}, {count}. Nothing was changed."
+        ]
+    )
+    app.terminal.heading("Per customer, before tax and credits")
+    columns = ["old", "new", "difference"]
+    totals: dict[str, list[Decimal]] = {}
+    for row in answer.customers:
+        total = totals.setdefault(row["currency"], [Decimal(0)] * len(columns))
+        totals[row["currency"]] = [
+            have + row[column] for have, column in zip(total, columns, strict=True)
+        ]
+    app.terminal.table(
+        ["customer", *columns, "currency"],
+        [
+            [row["customer_id"], *(row[column] for column in columns), row["currency"]]
+            for row in answer.customers
+        ]
+        + [["all", *total, currency] for currency, total in sorted(totals.items())],
+    )
+    shown = answer.lines if with_all else answer.lines[:_LINES_SHOWN]
+    app.terminal.heading(f"Lines that move: {len(answer.lines)}, the largest first")
+    app.terminal.table(
+        ["line", *columns, "currency"],
+        [
+            [line["line_key"], *(line[column] for column in columns), line["currency"]]
+            for line in shown
+        ],
+    )
+    if len(shown) < len(answer.lines):
+        app.terminal.lines([f"… and {len(answer.lines) - len(shown)} more; --all shows them"])
+    app.terminal.lines(f"cannot be rated: {words}" for words in answer.not_rated)
+    if answer.changed_tables:
+        app.terminal.note(
+            "the book has changed since the last build besides the plan: "
+            f"{', '.join(answer.changed_tables)}; the difference holds that too"
+        )
 
 
 def land_sites(app: App, sites: list[str], *, first: date, last: date) -> dict[str, Report]:

@@ -11,7 +11,9 @@
         {%- for result in results -%}
             {%- if result.status in ('error', 'fail', 'runtime error', 'skipped') -%}{%- do failed.append(result.node.name) -%}{%- endif -%}
         {%- endfor -%}
-        {%- if failed -%}
+        {%- if adapter.get_relation(target.database, 'marts', 'build_info') is none -%}
+            {{ log('not published: no marts are built here', info=true) }}
+        {%- elif failed -%}
             {{ log('not published: ' ~ failed | length ~ ' node(s) did not pass: ' ~ failed[:5] | join(', '), info=true) }}
         {%- else -%}
             {%- set next_file = (env_var('M2C_DATA_DIR') ~ '/published/.marts.next.duckdb') | replace("'", "''") -%}

@@ -1,35 +1,22 @@
 """The metering models of the dbt project, run on rows that a test makes up, without dbt.
 
-A model is a Jinja template of SQL over other models and sources. Here the templates are rendered
-with the project's own macros, every ``ref`` and ``source`` being a table of an in-memory DuckDB,
-and the project's own loop over days fills them, so that a test of a rule takes a fraction of a
-second. What dbt itself does (contracts, tests, publishing) is tested elsewhere.
+The sources are tables of an in-memory database that the models are rendered on
+(tests.unit.warehouse.templates), so that a test of a rule takes a fraction of a second.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from zoneinfo import ZoneInfo
 
-import duckdb
-import jinja2
 import pyarrow as pa
 import pytest
 
-PROJECT = Path(__file__).parents[3] / "dbt_project"
-FOLDERS = (
-    "intermediate/metering",
-    "intermediate/rating",
-    "intermediate/billing",
-    "marts/billing",
-)
-DAYS = "int_metering__days"
+from tests.unit.warehouse.templates import DAYS, Warehouse
 
 SOURCES = {
     "landed": "site_id varchar, source varchar, meter_id varchar, metric varchar,"
@@ -102,7 +89,6 @@ _COLUMNS = {
 }
 
 WANTED = (
-    DAYS,
     "int_billing__periods",
     "int_billing__segments",
     "int_metering__exceptions",
@@ -168,136 +154,20 @@ def spans_of(timezone: str, years: Sequence[int]) -> list[tuple[str, datetime, d
     ]
 
 
-@dataclass(frozen=True)
-class Model:
-    """A rendered model: its SQL, what it is made into, and what the loop is told about it."""
-
-    name: str
-    sql: str
-    materialized: str
-    meta: Mapping[str, Any]
-
-
-class Project:
-    """The project's templates, rendered on one warehouse."""
-
-    def __init__(self, query: Any) -> None:
-        self._environment = jinja2.Environment(
-            undefined=jinja2.StrictUndefined,
-            extensions=["jinja2.ext.do"],
-        )
-        self._environment.globals.update(
-            source=lambda source, table: f"{source}__{table}",
-            env_var=lambda _, default="": default,
-            run_query=query,
-            run_started_at="2026-06-01 00:00:00+00:00",
-            exceptions=_Complaints,
-            target={"database": "warehouse"},
-        )
-        names = ("exact/exact", "time/time", "engine/landing_files", "engine/day_by_day",
-                 "engine/compute_days", "words/words", "words/instants")  # fmt: skip
-        texts = [(PROJECT / "macros" / f"{name}.sql").read_text(encoding="utf-8") for name in names]
-        # A materialization is dbt's own block.
-        texts = [re.sub(r"(?s){% materialization.*?{% endmaterialization %}", "", t) for t in texts]
-        # The staging view of these tests follows the days in hand by itself.
-        texts.append("{% macro take_readings_in_hand(days) %}{% endmacro %}")
-        self.macros: Any = self._environment.from_string("".join(texts)).module
-        # Models see macros as globals: to compile them into every model would take seconds.
-        self._environment.globals.update(
-            {name: macro for name, macro in vars(self.macros).items() if callable(macro)}
-        )
-
-    def models(self) -> list[Model]:
-        """Render every model that the wanted ones need, each after those that it reads."""
-        paths = {
-            path.stem: path
-            for folder in FOLDERS
-            for path in (PROJECT / "models" / folder).glob("*.sql")
-        }
-        done: dict[str, Model] = {}
-
-        def render(name: str) -> None:
-            if name in done or name in SOURCES or name in ("units", "stg_landing__readings"):
-                return
-            needed: list[str] = []
-            config: dict[str, Any] = {}
-
-            def ref(other: str) -> str:
-                needed.append(other)
-                return other
-
-            def configure(**options: Any) -> str:
-                config.update(options)
-                return ""
-
-            sql = self._environment.from_string(paths[name].read_text(encoding="utf-8")).render(
-                ref=ref, config=configure, this=name
-            )
-            for other in needed:
-                render(other)
-            told = not name.startswith("int_metering__")
-            done[name] = Model(
-                name,
-                re.sub(r"\n\s*\n+", "\n", sql),
-                config.get("materialized", "table" if told else "view"),
-                config.get("meta", {}),
-            )
-
-        for name in WANTED:
-            render(name)
-        return list(done.values())
-
-
-class _Complaints:
-    @staticmethod
-    def raise_compiler_error(text: str) -> NoReturn:
-        raise AssertionError(text)
-
-
-@dataclass(frozen=True)
-class _Answer:
-    rows: Sequence[tuple[Any, ...]]
-
-
-class Metering:
+class Metering(Warehouse):
     """A warehouse with the sources of metering and its models."""
 
     def __init__(self) -> None:
-        self._warehouse = duckdb.connect(config={"threads": 1})
-        self._warehouse.execute("set TimeZone = 'UTC'")
+        super().__init__(SOURCES, WANTED, threads=1)
         for name, columns in SOURCES.items():
             self._warehouse.execute(f"create table {name} ({columns})")
-        units = PROJECT / "seeds" / "units.csv"
-        self._warehouse.execute(f"create table units as from read_csv('{units}')")
         self._zones: set[str] = set()
-        self._project = Project(self._query)
-        self._models = self._project.models()
-        self._plan = [
-            {
-                "name": model.name,
-                "relation": model.name,
-                "now": f"{model.name}__now",
-                "kept": model.materialized == "kept",
-                "meta": model.meta,
-            }
-            for model in self._models
-            if model.materialized in ("in_hand", "kept")
-        ]
-        self._made = False
-
-    def _query(self, sql: str) -> _Answer:
-        answer = self._warehouse.execute(sql)
-        return _Answer(answer.fetchall() if answer.description else [])
 
     def run(
         self, tables: Mapping[str, Sequence[Mapping[str, Any]]], *, years: Sequence[int] = (2026,)
     ) -> None:
         """Forget everything, take these rows as the sources and compute every model."""
-        if self._made:
-            for model in self._models:
-                if model.materialized == "kept":
-                    self._warehouse.execute(f"delete from {model.name}")
-            self._warehouse.execute(f"drop table if exists {DAYS}")
+        self._forget()
         self.arrive(tables, years=years)
 
     def arrive(
@@ -309,35 +179,7 @@ class Metering:
         sites and contracts name come by themselves.
         """
         self._take(tables, years)
-        if not self._made:
-            self._make()
-        for model in self._models:
-            if model.materialized == "in_hand":
-                self._warehouse.execute(f"delete from {model.name}")
-        wanted = next(model.sql for model in self._models if model.name == DAYS)
-        self._project.macros.compute_days(DAYS, wanted, self._plan, "these rules")
-        for model in self._models:
-            if model.materialized == "table":
-                self._warehouse.execute(f"create or replace table {model.name} as {model.sql}")
-
-    def _make(self) -> None:
-        self._warehouse.execute(
-            "create table int_metering__days_in_hand(site_id varchar, usage_date date)"
-        )
-        self._warehouse.execute(
-            "create view stg_landing__readings as select landed.* from landed"
-            " semi join int_metering__days_in_hand as days on landed.site_id = days.site_id"
-            " and cast(landed.interval_start at time zone 'UTC' as date) = days.usage_date"
-        )
-        for model in self._models:
-            if model.materialized == "view":
-                self._warehouse.execute(f"create view {model.name} as {model.sql}")
-            elif model.materialized in ("in_hand", "kept"):
-                self._warehouse.execute(f"create view {model.name}__now as {model.sql}")
-                self._warehouse.execute(
-                    f"create table if not exists {model.name} as from {model.name}__now limit 0"
-                )
-        self._made = True
+        self._compute()
 
     def _take(
         self, tables: Mapping[str, Sequence[Mapping[str, Any]]], years: Sequence[int]
@@ -357,20 +199,6 @@ class Metering:
             unknown = {column for row in rows for column in row} - set(columns)
             assert not unknown, f"{name} has no column {unknown}"
             self._insert(name, columns, [tuple(map(row.get, columns)) for row in rows])
-        self._warehouse.execute(
-            """
-            insert into manifest__readings
-            select
-                site_id, date, 'a file', count(*),
-                cast(sum(cast(hash(said) as hugeint)) % 18446744073709551616 as varchar), false
-            from (
-                select site_id, cast(interval_start at time zone 'UTC' as date) as date,
-                    cast(landed as varchar) as said
-                from landed
-            )
-            group by site_id, date
-            """
-        )
 
     def _insert(
         self, table: str, columns: Mapping[str, pa.DataType], rows: Sequence[tuple[Any, ...]]
@@ -390,10 +218,6 @@ class Metering:
         self._warehouse.register("given", pa.table(arrays, names=list(columns)))
         self._warehouse.execute(f"insert into {table} from given")
         self._warehouse.unregister("given")
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
-        return self._warehouse.execute(query).fetchall()
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """All rows of what is kept and of what is told, but for memories of how it came about."""

@@ -175,7 +175,7 @@ contract_tiers as (
 
 ),
 
--- The last site with usage takes what rounding left.
+-- The last site with usage takes what rounding left. A CASE over DECIMAL(38, 12) and DECIMAL(38, 6) would round it to 6 decimals in DuckDB.
 handed_out as (
 
     select
@@ -187,7 +187,9 @@ handed_out as (
         site_id,
         case
             when usage_so_far = contract_usage then tier_quantity
-            else least(tier_quantity, {{ null_on_overflow(share_of_quantity('tier_quantity', 'usage_so_far', 'contract_usage')) }})
+            else {{ null_on_overflow(
+                'least(tier_quantity, cast(' ~ share_of_quantity('tier_quantity', 'usage_so_far', 'contract_usage') ~ ' as decimal(38, 12)))'
+            ) }}
         end as quantity_so_far
     from contract_tiers
 

@@ -1,11 +1,13 @@
+-- One row a start: two windows may order rows that begin and end together in two ways, and then one stay would become two.
 with placements as (
 
     select
         machine_id,
         site_id,
         valid_from_at as starts_at,
-        coalesce(valid_to_at, timestamptz '9999-12-31 00:00:00+00') as ends_at
+        max(coalesce(valid_to_at, timestamptz '9999-12-31 00:00:00+00')) as ends_at
     from {{ source('book', 'placements') }}
+    group by machine_id, site_id, valid_from_at
 
 ),
 
@@ -42,7 +44,7 @@ reach as (
         ends_at,
         max(ends_at) over (
             partition by machine_id, site_id
-            order by starts_at, ends_at
+            order by starts_at
             rows between unbounded preceding and 1 preceding
         ) as reached_at
     from placements
@@ -58,7 +60,7 @@ numbered as (
         ends_at,
         sum(case when starts_at <= reached_at then 0 else 1 end) over (
             partition by machine_id, site_id
-            order by starts_at, ends_at
+            order by starts_at
             rows unbounded preceding
         ) as stay_no
     from reach
