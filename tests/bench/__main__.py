@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ _GIB = 1024**3
 _SLOWEST = 10
 # The model that computes usage from landed readings, day by day.
 _METERING = "model.meter_to_cash.int_metering__days"
+_LINES = "model.meter_to_cash.statement_lines"
 # Smaller processes only watch others.
 _LARGE_BYTES = 64 * 1024**2
 
@@ -43,6 +45,7 @@ _NIGHT_RATIO = 1.15
 _PEAK_GIB = 4.0
 _BYTES_A_READING = 4.0
 _NOTHING_NEW_SECONDS = 15.0
+_RATING = 10.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def main() -> int:
     with _room(arguments.keep) as room:
         root = room / arguments.scale
         if arguments.only in (None, "month"):
-            measure_month(scale.month, root / "month", report)
+            measure_month(scale.month, root / "month", report, price=arguments.price)
         if arguments.only in (None, "history"):
             measure_history(scale, root, report)
         if arguments.only == "script":
@@ -101,13 +104,14 @@ def main() -> int:
     return 1 if report.wrong or (arguments.scale == "full" and report.missed) else 0
 
 
-def measure_month(fleet: Fleet, data_dir: Path, report: Report) -> None:
+def measure_month(fleet: Fleet, data_dir: Path, report: Report, *, price: str) -> None:
     """Build a month from nothing, and again with nothing new, against the script."""
     _prepare(fleet, data_dir)
     hand = _run_script(data_dir, report)
     first = _build(data_dir, "first build of the month", report)
     report.nodes = _slowest_nodes(data_dir)
     metering = dict(_nodes(data_dir))[_METERING]
+    rating = _seconds_between(data_dir, _METERING, _LINES)
     report.processes = [part for part in first.parts if part.resident_bytes >= _LARGE_BYTES]
     dbt_seconds = _dbt_seconds(data_dir)
     again = _build(data_dir, "the month with nothing new", report)
@@ -119,7 +123,15 @@ def measure_month(fleet: Fleet, data_dir: Path, report: Report) -> None:
     report.add("month: of these in metering, landing to usage, seconds", metering)
     report.add("month: metering ÷ script by hand", metering / hand, _MONTH_RATIO)
     report.add("month: first build ÷ script by hand", first.seconds / hand, _MONTH_RATIO)
+    report.add("month: of these in rating, usage to statement lines, seconds", rating, _RATING)
     report.add("month: readings a second, landing to marts", landed / first.seconds)
+    report.add("month: readings a second, landing to lines, in dbt", landed / (metering + rating))
+    millions = landed / 1_000_000
+    report.add("month: seconds for a million readings", first.seconds / millions)
+    report.add(
+        f"month: cost of a million readings where an hour of this machine costs {price}",
+        first.seconds / 3600 * float(price) / millions,
+    )
     if first.tree_bytes is not None:
         report.add("month: peak memory, all processes, GiB", first.tree_bytes / _GIB, _PEAK_GIB)
     report.add("month: peak memory, largest process, GiB", first.largest_bytes / _GIB, _PEAK_GIB)
@@ -234,6 +246,17 @@ def _nodes(data_dir: Path) -> list[tuple[str, float]]:
     return [(result["unique_id"], result["execution_time"]) for result in results]
 
 
+def _seconds_between(data_dir: Path, one: str, other: str) -> float:
+    """Seconds from the end of one model to the end of another, whatever ran beside them."""
+    ended = {
+        result["unique_id"]: datetime.fromisoformat(step["completed_at"])
+        for result in json.loads(_run_results(data_dir).read_text())["results"]
+        for step in result["timing"]
+        if step["name"] == "execute"
+    }
+    return (ended[other] - ended[one]).total_seconds()
+
+
 def _slowest_nodes(data_dir: Path) -> list[tuple[str, float]]:
     return sorted(_nodes(data_dir), key=lambda node: -node[1])[:_SLOWEST]
 
@@ -270,6 +293,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the figures to FILE as well"
+    )
+    parser.add_argument(
+        "--price", default="0.10", help="what an hour of this machine costs, in any currency"
     )
     return parser.parse_args()
 

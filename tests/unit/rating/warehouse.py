@@ -52,7 +52,7 @@ LANDED = {
 }
 MANIFEST = _schema("partition_key date:date path rows:whole rows_digest refused:bool")
 CONTEXT = _schema("also_period now_at:instant code_version")
-WANTED = ("statement_lines", "int_rating__exceptions")
+WANTED = ("statement_lines", "int_rating__exceptions", "int_rating__settled")
 
 
 class RatingWarehouse(Warehouse):
@@ -81,13 +81,23 @@ class RatingWarehouse(Warehouse):
         prices: Sequence[Mapping[str, Any]],
     ) -> None:
         """Load the book, take these rows as landed and compute every model from nothing."""
+        self.take(book_folder, readings, events, prices)
+        self._forget()
+        self._compute()
+
+    def take(
+        self,
+        book_folder: Path,
+        readings: Sequence[Mapping[str, Any]],
+        events: Sequence[Mapping[str, Any]],
+        prices: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Load the book and take these rows as landed."""
         for name, table in tables(load_book(book_folder)).items():
             self._put(f"book__{name}", table)
         for (name, schema), rows in zip(LANDED.items(), (readings, events, prices), strict=True):
             columns = {column: [row.get(column) for row in rows] for column in schema.names}
             self._put(name, pa.table(columns, schema=schema))
-        self._forget()
-        self._compute()
 
     def _put(self, name: str, table: pa.Table) -> None:
         self._warehouse.register("given", table)

@@ -24,12 +24,17 @@ DAYS = "int_metering__days"
 
 @dataclass(frozen=True)
 class Model:
-    """A rendered model: its SQL, what it is made into, and what the loop is told about it."""
+    """A rendered model: its SQL, what it is made into, and what the loop is told about it.
+
+    ``first`` is its SQL where its table is not there yet, ``after`` what is run behind it.
+    """
 
     name: str
     sql: str
+    first: str
     materialized: str
     meta: Mapping[str, Any]
+    after: str
 
 
 class Project:
@@ -50,6 +55,8 @@ class Project:
             run_query=query,
             run_started_at="2026-06-01 00:00:00+00:00",
             exceptions=_Complaints,
+            execute=False,
+            load_relation=lambda _: None,
             target={"database": "warehouse"},
         )
         # Macros of dbt's own machinery (publishing, names of schemas) need a running dbt.
@@ -87,17 +94,21 @@ class Project:
                 config.update(options)
                 return ""
 
-            sql = self._environment.from_string(paths[name].read_text(encoding="utf-8")).render(
-                ref=ref, config=configure, this=name
-            )
+            template = self._environment.from_string(paths[name].read_text(encoding="utf-8"))
+            given = {"ref": ref, "config": configure, "this": name}
+            first = template.render(given)
+            sql = template.render(given | {"load_relation": lambda relation: relation})
+            after = self._environment.from_string(config.get("post_hook", "")).render(ref=ref)
             for other in needed:
                 render(other)
             told = not name.startswith("int_metering__")
             done[name] = Model(
                 name,
                 re.sub(r"\n\s*\n+", "\n", sql),
+                re.sub(r"\n\s*\n+", "\n", first),
                 config.get("materialized", "table" if told else "view"),
                 config.get("meta", {}),
+                after,
             )
 
         for name in wanted:
@@ -152,6 +163,8 @@ class Warehouse:
             for model in self._models:
                 if model.materialized == "kept":
                     self._warehouse.execute(f"delete from {model.name}")
+                if model.materialized == "rated" or model.sql != model.first:
+                    self._warehouse.execute(f"drop table if exists {model.name}")
             self._warehouse.execute(f"drop table if exists {DAYS}")
 
     def _compute(self) -> None:
@@ -165,9 +178,31 @@ class Warehouse:
         wanted = next(model.sql for model in self._models if model.name == DAYS)
         self._project.macros.compute_days(DAYS, wanted, self._plan, "these rules")
         for model in self._models:
-            if model.materialized in ("table", "ephemeral"):
-                kind = "table" if model.materialized == "table" else "view"
-                self._warehouse.execute(f"create or replace {kind} {model.name} as {model.sql}")
+            if model.materialized == "table":
+                sql = model.sql if self._has(model.name) else model.first
+                self._warehouse.execute(f"create or replace table {model.name} as {sql}")
+                self._warehouse.execute(model.after or "select 1")
+            elif model.materialized == "ephemeral":
+                self._warehouse.execute(f"create or replace view {model.name} as {model.sql}")
+            elif model.materialized == "rated":
+                self._keep_rated(model)
+
+    def _keep_rated(self, model: Model) -> None:
+        if not self._has(model.name):
+            self._warehouse.execute(f"create table {model.name} as {model.sql}")
+            return
+        self._warehouse.execute(f"create or replace temp table rated_now as {model.sql}")
+        self._warehouse.execute(
+            f"delete from {model.name} where (contract_id, period) in"
+            " (select (contract_id, period) from int_rating__scope where is_due)"
+        )
+        self._warehouse.execute(f"insert into {model.name} from rated_now")
+
+    def _has(self, table: str) -> bool:
+        found = self._warehouse.execute(
+            "select 1 from duckdb_tables() where table_name = $table", {"table": table}
+        )
+        return found.fetchone() is not None
 
     def _make(self) -> None:
         self._warehouse.execute(

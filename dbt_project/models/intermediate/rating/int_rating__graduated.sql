@@ -282,4 +282,4 @@ inner join site_usage
         and quantities.period = site_usage.period
         and quantities.charge_code = site_usage.charge_code
         and quantities.site_id = site_usage.site_id
-where quantities.quantity > 0
+where quantities.quantity > 0 or quantities.quantity is null
