@@ -60,8 +60,9 @@ build_context as (
 
 this_run as (
 
-    select run_no
-    from {{ ref('int_metering__this_run') }}
+    -- What is in hand of this run is gone when the ledger's extract is all that is new.
+    select max(run_no) as run_no
+    from {{ ref('int_metering__runs_done') }}
 
 ),
 
