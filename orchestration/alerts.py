@@ -1,5 +1,5 @@
-"""Alerts: a failed run is told to people by mail, or left in the outbox where no mail server is
-set.
+"""Alerts: a failed run, and usage or cost that reached a threshold of the book, are told to people
+by mail, or left in the outbox where no mail server is set.
 
 `M2C_ALERT_TO` names who is told; without it the alert goes to the data dir's outbox only.
 """
@@ -14,9 +14,13 @@ from email.policy import SMTP
 
 import dagster as dg
 
+from exporters.alerts import NoticeReport, read_reached_alerts, tell_alerts
+from exporters.collections import is_loopback
 from exporters.collections.mail import Mail
 from exporters.collections.transport import Outbox, SmtpServer, Transport
-from orchestration.settings import DataDir, clock_from_env
+from orchestration.ledger import open_ledger
+from orchestration.locks import hold
+from orchestration.settings import Clock, DataDir, SettingsError, clock_from_env, is_rehearsal
 
 _SENDER = "meter-to-cash@localhost"
 
@@ -27,12 +31,55 @@ def failure_message(
     """The mail that says which run failed and why."""
     message = EmailMessage()
     message["Subject"] = f"meter-to-cash: the run {job} failed"
-    message["From"] = env.get("M2C_ALERT_FROM", _SENDER)
-    message["To"] = env.get("M2C_ALERT_TO", _SENDER)
+    message["From"] = alert_sender(env)
+    message["To"] = ", ".join(alert_recipients(env))
     message["Date"] = at
     message["Message-ID"] = f"<run-failure-{run_id}@meter-to-cash>"
     message.set_content(f"Job {job}, run {run_id}, failed at {at:%Y-%m-%d %H:%M} UTC.\n\n{error}\n")
     return message
+
+
+def alert_sender(env: Mapping[str, str]) -> str:
+    return env.get("M2C_ALERT_FROM") or _SENDER
+
+
+def alert_recipients(env: Mapping[str, str]) -> tuple[str, ...]:
+    named = (address.strip() for address in env.get("M2C_ALERT_TO", "").split(","))
+    return tuple(address for address in named if address) or (_SENDER,)
+
+
+def alert_smtp_url(env: Mapping[str, str]) -> str | None:
+    """The mail server, if somebody is named; None for the outbox."""
+    return (env.get("M2C_SMTP_URL") or None) if env.get("M2C_ALERT_TO") else None
+
+
+def tell_reached_alerts(data_dir: DataDir, *, clock: Clock, env: Mapping[str, str]) -> NoticeReport:
+    """Tell of alerts of the published marts that were not told before.
+
+    Raises SettingsError in a rehearsal whose mail server is not on loopback, ValueError for an
+    M2C_SMTP_URL that is none, MartsError, LedgerError.
+    """
+    url = alert_smtp_url(env)
+    reached = read_reached_alerts(data_dir.marts)
+    if not reached and not data_dir.has_ledger():
+        return NoticeReport(reached=0, notices=())
+    if url and is_rehearsal(env) and not is_loopback(url):
+        raise SettingsError(
+            "M2C_NOW is set, so this is a rehearsal, but M2C_SMTP_URL points at another machine"
+        )
+    with (
+        hold(data_dir.locks, "notices", purpose="telling alerts"),
+        open_ledger(data_dir, acting_as="alerts") as ledger,
+    ):
+        return tell_alerts(
+            reached,
+            ledger,
+            clock=clock,
+            outbox_dir=data_dir.outbox,
+            sender=alert_sender(env),
+            recipients=alert_recipients(env),
+            smtp_url=url,
+        )
 
 
 @dg.run_failure_sensor(
@@ -54,7 +101,7 @@ def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
 
 def send(message: EmailMessage, *, data_dir: DataDir, env: Mapping[str, str]) -> str:
     """Hand the alert over; where it went. A mail server is used only if somebody is named."""
-    url = env.get("M2C_SMTP_URL") if env.get("M2C_ALERT_TO") else None
+    url = alert_smtp_url(env)
     transport: Transport = SmtpServer(url) if url else Outbox(data_dir.outbox)
     mail = Mail(
         message_id=message["Message-ID"],

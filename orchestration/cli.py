@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date
 from functools import update_wrapper
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from exporters.ledger.actions import ActionError, ActionReport
 from exporters.ledger.story import story as tell_story
 from exporters.marts import MartsError, open_marts
 from orchestration import queries
+from orchestration.bookdiff import words_since
 from orchestration.edits import NoEditError, describe, span_of_exception, touched
 from orchestration.ledger import open_ledger
 from orchestration.locks import LockBusyError, hold
@@ -164,14 +166,22 @@ def build(app: App) -> int:
     with app.terminal.step("building the warehouse"):
         outcome = app.runner.run("build")
     refused = outcome.reports["landed_batches"]["refused"]
+    alerts = outcome.reports["alert_notices"]
     with open_marts(app.data_dir.marts) as marts:
         summary = queries.build_summary(marts)
     if app.terminal.as_json:
-        app.terminal.json({**summary, "refused_batches": refused, "marts": app.data_dir.marts})
+        app.terminal.json(
+            {
+                **summary,
+                "refused_batches": refused,
+                "alerts": alerts,
+                "marts": app.data_dir.marts,
+            }
+        )
     else:
         _show_periods(app, summary["periods"])
-        app.terminal.lines([f"published {app.data_dir.marts}"])
-    return _tell_refused(app, refused)
+        app.terminal.lines([*alerts["words"], f"published {app.data_dir.marts}"])
+    return max(_tell_refused(app, refused), int(alerts["exit_code"]))
 
 
 @command(cli)
@@ -242,12 +252,23 @@ def status(app: App) -> int:
     _show_periods(app, state["periods"])
     app.terminal.heading("Statements that are not issued yet")
     app.terminal.table(
-        ["statement", "total", "currency", "state", "why"],
+        ["statement", "total", "projected", "currency", "measured until (UTC)", "state", "why"],
         [
-            [s["statement_id"], s["total"], s["currency"], s["state"], s["decision_reason"]]
+            [
+                s["statement_id"],
+                s["total"],
+                s["projected_total"],
+                s["currency"],
+                s["measured_until"] and f"{s['measured_until']:%Y-%m-%d %H:%M}",
+                s["state"],
+                s["decision_reason"],
+            ]
             for s in state["open_statements"]
         ],
     )
+    if state["alerts"]:
+        app.terminal.heading("Alerts")
+        app.terminal.lines(alert["detail"] for alert in state["alerts"])
     app.terminal.heading("Exceptions")
     app.terminal.table(
         ["period", "kind", "severity", "rows"],
@@ -658,7 +679,10 @@ def statements(app: App, period: str | None, statement: str | None) -> int:
     with open_marts(app.data_dir.marts) as marts:
         if statement is None:
             rows = queries.statements(marts, period=period)
-            columns = ["statement_id", "statement_number", "state", "total", "currency", "invoice"]
+            columns = [
+                *("statement_id", "statement_number", "state", "total", "projected_total"),
+                *("currency", "measured_until", "invoice"),
+            ]
         else:
             rows = queries.statement_lines(marts, statement)
             columns = ["description", "quantity", "unit", "amount", "tax_amount", "currency"]
@@ -719,7 +743,7 @@ def whatif(
 
 @cli.group()
 def book() -> None:
-    """The billing book: check it, or read its plans in words."""
+    """The billing book: check it, read its plans in words, see what a change does to them."""
 
 
 @command(book)
@@ -755,6 +779,27 @@ def show(app: App) -> int:
                 f"{plan.plan_id}, version {plan.version}, from {plan.valid_from_month}"
             )
             app.terminal.lines([plan.text])
+    return DONE
+
+
+@command(book)
+@click.argument("revision", default="HEAD")
+def diff(app: App, revision: str) -> int:
+    """The sentences of plans that differ from those of a git REVISION (HEAD)."""
+    changes = words_since(app.data_dir.book, revision)
+    if app.terminal.as_json:
+        app.terminal.json([{**asdict(change), "change": change.change} for change in changes])
+        return DONE
+    for (plan_id, version), group in groupby(changes, key=lambda c: (c.plan_id, c.version)):
+        app.terminal.heading(f"{plan_id}, version {version}")
+        for change in group:
+            app.terminal.lines(
+                f"{sign} {sentence}"
+                for sign, sentence in (("-", change.before), ("+", change.after))
+                if sentence is not None
+            )
+    if not changes:
+        app.terminal.lines([f"no sentence of a plan differs from {revision}"])
     return DONE
 
 

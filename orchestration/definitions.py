@@ -10,7 +10,7 @@ import dagster as dg
 from orchestration.alerts import alert_on_failure
 from orchestration.dbt import OWNERS, dbt_resource
 from orchestration.defs.billing.assets import billing_assets
-from orchestration.defs.collections.assets import reminders
+from orchestration.defs.collections.assets import alert_notices, reminders
 from orchestration.defs.invoicing.assets import invoicing_assets
 from orchestration.defs.jobs import JOBS, SCHEDULES, refresh_marts_after_money
 from orchestration.defs.landing.assets import compacted_days, landing_asset, site_specs
@@ -47,6 +47,7 @@ def build_definitions(data_dir: DataDir) -> dg.Definitions:
             *billing_assets(data_dir),
             *invoicing_assets(data_dir),
             reminders,
+            alert_notices,
         ],
         jobs=JOBS,
         schedules=SCHEDULES,

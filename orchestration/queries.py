@@ -102,15 +102,21 @@ def late_in_words(site: Mapping[str, Any]) -> str:
 
 
 def status(marts: Marts, *, now: datetime, nightly: Collection[str]) -> dict[str, Any]:
-    """`build_summary`, with sites, statements not issued and open exceptions. `now` and `nightly`
-    as in `sites`."""
+    """`build_summary`, with sites, statements not issued, alerts reached, open exceptions. `now`
+    and `nightly` as in `sites`."""
     return {
         **build_summary(marts),
         "sites": sites(marts, now=now, nightly=nightly),
         "open_statements": marts.rows(
             """
-            select statement_id, period, total, currency, state, decision, decision_reason
+            select statement_id, period, total, projected_total, currency, measured_until, state,
+                decision, decision_reason
             from statements where state != 'issued' order by period, statement_id
+            """,
+        ),
+        "alerts": marts.rows(
+            """
+            select * from alerts where is_reached order by period, contract_id, measure, threshold
             """,
         ),
         "exceptions": marts.rows(

@@ -2,11 +2,13 @@
 
 `load_book` reads and checks a folder and refuses it with every fault at once; `compile_book` writes
 the typed tables that SQL reads; `render_words` puts rate plans in sentences that finance can sign;
-`propose_edit` checks a row of reading_edits.csv before it is written; `write_variant` puts another
-plan in a copy of the book, to see what it would bring.
+`changed_words` tells which of these sentences differ between two books; `propose_edit` checks a row
+of reading_edits.csv before it is written; `write_variant` puts another plan in a copy of the book,
+to see what it would bring.
 Nothing here knows a reading or an amount of money that is billed.
 """
 
+from connectors.book.changes import WordsChange, changed_words
 from connectors.book.compiled import compile_book
 from connectors.book.edits import EditProposal, EditText, propose_edit
 from connectors.book.faults import BookError, Fault
@@ -23,6 +25,8 @@ __all__ = [
     "Fault",
     "PlanVariant",
     "PlanWords",
+    "WordsChange",
+    "changed_words",
     "compile_book",
     "load_book",
     "propose_edit",

@@ -384,7 +384,7 @@ def _plan_versions(book: Book) -> Rows:
                 "valid_from_month": version.valid_from_month,
                 "valid_to_month": version.valid_to_month,
                 "adjust": version.adjust,
-                "words": version_words(plan, version, book.calendars),
+                "words": version_words(plan, version, book.calendars).text,
             }
 
 

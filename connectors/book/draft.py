@@ -192,11 +192,15 @@ class Draft:
         self, source: YamlFile, path: Path_, message: str, *, value: object = None
     ) -> None:
         """A fault of one key of a YAML file."""
-        self.findings.fault(source.name, source.line(path), path_text(path), value, message)
+        self.findings.fault(
+            source.name, source.line(path), path_text(path), value, message, source.subject(path)
+        )
 
     def warn_at(self, source: YamlFile, path: Path_, message: str, *, value: object = None) -> None:
         """A warning about one key of a YAML file."""
-        self.findings.warn(source.name, source.line(path), path_text(path), value, message)
+        self.findings.warn(
+            source.name, source.line(path), path_text(path), value, message, source.subject(path)
+        )
 
     def instant(self, record: Record[Any], column: str, zone: str) -> datetime | None:
         """The moment in a column as an instant; None if empty or (with a fault) impossible."""

@@ -30,6 +30,7 @@ from connectors.book.scalars import (
     PositiveQuantity,
     Prorate,
     Quantity,
+    Rate,
     SignedMoney,
     Text,
     Unit,
@@ -80,7 +81,7 @@ class RateTier(_Part):
     """Quantity up to and including `up_to`, in the charge's unit; the last tier is open."""
 
     up_to: PositiveQuantity | None = None
-    rate: Money
+    rate: Rate
 
 
 class AmountTier(_Part):
@@ -94,7 +95,7 @@ class PerUnit(Metered):
     """Usage times rate."""
 
     per: PerSite = "site"
-    rate: Money
+    rate: Rate
 
 
 class Graduated(Metered):
@@ -132,7 +133,7 @@ class TimeOfUse(Metered):
 
     per: PerSite = "site"
     calendar: Identifier
-    rates: Annotated[Mapping[Identifier, Money], Field(min_length=1)]
+    rates: Annotated[Mapping[Identifier, Rate], Field(min_length=1)]
 
 
 class Index(Metered):
@@ -152,7 +153,7 @@ class Demand(Metered):
     unit: DemandUnit | None = None
     per: PerSite = "site"
     window_minutes: WindowMinutes
-    rate: Money
+    rate: Rate
 
 
 class Recurring(Charge):

@@ -383,6 +383,8 @@ Yes = Annotated[bool, PlainValidator(_yes)]
 # DECIMAL(9,4), exchange rates DECIMAL(24,12), index prices DECIMAL(18,6).
 Money = Annotated[Decimal, _decimal(9, 15)]
 PositiveMoney = Annotated[Decimal, _decimal(9, 15, above=True)]
+# A price of one unit: lines show it as DECIMAL(18,9).
+Rate = Annotated[Decimal, _decimal(9, 9)]
 SignedMoney = Annotated[Decimal, _decimal(9, 15, least="-999999999999999")]
 Quantity = Annotated[Decimal, _decimal(9, 15)]
 PositiveQuantity = Annotated[Decimal, _decimal(9, 15, above=True)]

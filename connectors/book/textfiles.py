@@ -54,6 +54,19 @@ class CsvTable:
     sound: bool = True
 
 
+# The key that names a thing, and what such a thing is called.
+_NAMED_BY: Mapping[str, str] = {
+    "plan_id": "plan",
+    "version": "version",
+    "code": "charge",
+    "calendar_id": "calendar",
+    "band": "band",
+    "seller_id": "seller",
+    "policy_id": "policy",
+    "stage": "stage",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class YamlFile:
     """A parsed file: plain dicts, lists and text, and the line of every path in it."""
@@ -67,6 +80,22 @@ class YamlFile:
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path)
+
+    def subject(self, path: Path_) -> str | None:
+        """What the things around a key are called, outermost first; None if nothing is named."""
+        names = []
+        inside = self.data
+        for step in (None, *path):
+            if step is not None:
+                try:
+                    inside = inside[step]
+                except (KeyError, IndexError, TypeError):
+                    break
+            for key, noun in _NAMED_BY.items():
+                if isinstance(inside, dict) and isinstance(inside.get(key), str):
+                    names.append(f"{noun} {inside[key]}")
+                    break
+        return ", ".join(names) or None
 
 
 def read_text(path: Path, name: str, findings: Findings) -> str | None:
@@ -313,6 +342,7 @@ def validate(
                 # A secret pasted into the book by mistake must not be repeated anywhere.
                 "(not shown)" if "secrets" in place else _blamed(problem["type"], value),
                 _message(problem["type"], problem["msg"], model, problem["loc"]),
+                None if isinstance(source, CsvRow) else source.subject(place),
             )
         return None
 

@@ -33,7 +33,7 @@ from connectors.book.plans import (
     TimeOfUse,
     Volume,
 )
-from connectors.book.scalars import clock_text
+from connectors.book.scalars import CANONICAL_UNIT, clock_text
 from connectors.book.tariffs import unit_of
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -52,12 +52,20 @@ _SCOPE = {"site": "at each site", "contract": "of the whole contract", "machine"
 
 @dataclass(frozen=True, slots=True)
 class PlanWords:
-    """A plan version in words."""
+    """A plan version in words: whose and when (`title`), a sentence a charge by its code, and what
+    holds for the whole version (`closing`). `text` is all of it, a line each."""
 
     plan_id: str
     version: int
     valid_from_month: str
-    text: str
+    title: str
+    sentences: Mapping[str, str]
+    closing: str | None
+
+    @property
+    def text(self) -> str:
+        lines = [self.title, *(f"- {sentence}" for sentence in self.sentences.values())]
+        return "\n".join(lines if self.closing is None else [*lines, self.closing])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,29 +81,31 @@ class _Context:
 def render_words(book: Book) -> list[PlanWords]:
     """Every plan version of the book in words, in order of plan and time."""
     return [
-        PlanWords(
-            plan_id=plan.plan_id,
-            version=version.version,
-            valid_from_month=version.valid_from_month,
-            text=version_words(plan, version, book.calendars),
-        )
+        version_words(plan, version, book.calendars)
         for plan in sorted(book.plans, key=lambda plan: plan.plan_id)
         for version in plan.versions
     ]
 
 
-def version_words(plan: Plan, version: PlanVersion, calendars: Sequence[Calendar]) -> str:
-    """A version: whose, from when to when, and a sentence for each charge, one a line."""
+def version_words(plan: Plan, version: PlanVersion, calendars: Sequence[Calendar]) -> PlanWords:
+    """A version: whose, from when to when, and a sentence for each charge."""
     title = plan.description or plan.plan_id
     span = f"from {_month(version.valid_from_month)}"
     if version.valid_to_month is not None:
         span += f" until {_month(version.valid_to_month)} (exclusive)"
-    lines = [f"{title}, version {version.version}, {span}, in {plan.currency}."]
     words = charge_sentences(version.charges, plan.currency, calendars)
-    lines += [f"- {words[charge.code]}." for charge in version.charges]
-    if not version.adjust:
-        lines.append("A later change of this version does not touch months already issued.")
-    return "\n".join(lines)
+    return PlanWords(
+        plan_id=plan.plan_id,
+        version=version.version,
+        valid_from_month=version.valid_from_month,
+        title=f"{title}, version {version.version}, {span}, in {plan.currency}.",
+        sentences={code: f"{sentence}." for code, sentence in words.items()},
+        closing=(
+            None
+            if version.adjust
+            else "A later change of this version does not touch months already issued."
+        ),
+    )
 
 
 def charge_sentences(
@@ -118,10 +128,13 @@ def _sentence(charge: Charge, context: _Context) -> str:
 
 
 def _name(charge: Charge) -> str:
-    if charge.description is not None:
-        return charge.description
-    name = charge.code.replace("-", " ").replace("_", " ")
-    return name[:1].upper() + name[1:]
+    """What people call the charge, with its code where that says something else: routes, taxes and
+    accounts go by the code."""
+    name = charge.description
+    if name is None:
+        spaced = charge.code.replace("-", " ").replace("_", " ")
+        name = spaced[:1].upper() + spaced[1:]
+    return name if name.lower() == charge.code else f"{name} ({charge.code})"
 
 
 def _where(charge: Charge) -> str:
@@ -256,7 +269,9 @@ def _index(charge: Index, context: _Context) -> str:
         price += f" plus {context.money(charge.adder)} per MWh"
     elif charge.adder < 0:
         price += f" less {context.money(-charge.adder)} per MWh"
-    return f"{price}, for the energy used in that hour at each site"
+    unit = unit_of(charge)
+    shown = "" if unit == CANONICAL_UNIT[charge.metric] else f", shown in {unit}"
+    return f"{price}, for the energy used in that hour at each site{shown}"
 
 
 def _demand(charge: Demand, context: _Context) -> str:

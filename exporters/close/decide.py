@@ -37,7 +37,8 @@ AUTOMATIC: Final = "m2c close"  # approved_by of automatic approvals
 @dataclass(frozen=True)
 class Decision:
     """One statement after the close. state: `issued`, `approved`, `needs_approval`, `blocked`, or
-    `running` (its month is not over: a preview, nothing is approved automatically)."""
+    `running` (its month is not over: a preview, nothing is approved automatically).
+    `projected_total` is what the total will be if usage goes on as up to `measured_until`."""
 
     statement_id: str
     payer_id: str
@@ -53,6 +54,8 @@ class Decision:
     blocking_exceptions: int
     warnings: int
     approved_by: tuple[str, ...]
+    projected_total: Decimal | None
+    measured_until: datetime | None
 
     def describe(self) -> str:
         """The statement in one line."""
@@ -117,9 +120,27 @@ class CloseReport:
         head = f"{self.period}: {count} statement{'s' * (count != 1)}: {counted}"
         return [
             head + (" (dry run)" if self.dry_run else ""),
+            *self._running_totals(),
             *(f"  {found.describe()}" for found in waiting),
             *incomplete,
         ]
+
+    def _running_totals(self) -> list[str]:
+        """Of the statements whose month is not over, a line a currency."""
+        running = [found for found in self.statements if found.state == "running"]
+        lines = []
+        for currency in sorted({found.currency for found in running}):
+            ours = [found for found in running if found.currency == currency]
+            line = f"  so far {money(sum((f.total for f in ours), Decimal(0)), currency)}"
+            until = [f.measured_until for f in ours if f.measured_until is not None]
+            if until:
+                line += f" (measured up to {min(until):%Y-%m-%d %H:%M} UTC)"
+            projected = [f.projected_total for f in ours if f.projected_total is not None]
+            if len(projected) == len(ours):
+                at_end = money(sum(projected, Decimal(0)), currency)
+                line += f", at this rate about {at_end} at the end of the month"
+            lines.append(line)
+        return lines
 
 
 def decide(
@@ -285,4 +306,6 @@ def _decision(
         blocking_exceptions=row["blocking_exceptions"],
         warnings=row["warnings"],
         approved_by=stands.by,
+        projected_total=row["projected_total"],
+        measured_until=row["measured_until"],
     )

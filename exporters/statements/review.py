@@ -62,6 +62,7 @@ select
     cast(coalesce(sum(net) filter (where period = $1), 0) as decimal(18, 2)) as net,
     cast(coalesce(sum(tax) filter (where period = $1), 0) as decimal(18, 2)) as tax,
     cast(coalesce(sum(total) filter (where period = $1), 0) as decimal(18, 2)) as total,
+    cast(sum(projected_total) filter (where period = $1) as decimal(18, 2)) as projected_total,
     cast(coalesce(sum(total) filter (where period = $2), 0) as decimal(18, 2)) as last_total,
     cast(
         coalesce(sum(total) filter (where period = $1), 0)
@@ -194,6 +195,8 @@ def _page(facts: _Facts) -> dict[str, Any]:
         return formats.amount(value, minor_units=_minor_units(row))
 
     def in_currency(row: Mapping[str, Any], column: str) -> str:
+        if row[column] is None:
+            return "–"
         digits = get_currency_precision(row["currency"])
         return formats.amount(row[column], minor_units=digits)
 
@@ -256,11 +259,13 @@ def _page(facts: _Facts) -> dict[str, Any]:
                 "net": in_currency(row, "net"),
                 "tax": in_currency(row, "tax"),
                 "total": in_currency(row, "total"),
+                "projected": in_currency(row, "projected_total"),
                 "last": in_currency(row, "last_total"),
                 "change": in_currency(row, "change"),
             }
             for row in facts.totals
         ],
+        "running": any(row["state"] == "open" for row in facts.statements),
         "waiting": [s for s in statements if s["waits"]],
         "movements": [shown for _, shown in moved[:MOST_MOVEMENTS]],
         "vanished": [
@@ -340,6 +345,7 @@ def _workbook(facts: _Facts) -> bytes:
             ("State", "", 10),
             ("Number", "", 18),
             ("Approved by", "", 18),
+            ("Projected total", money, 15),
         ],
         [
             (
@@ -364,6 +370,7 @@ def _workbook(facts: _Facts) -> bytes:
                 row["state"],
                 row["statement_number"],
                 row["approved_by"],
+                row["projected_total"],
             )
             for row in facts.statements
         ],
@@ -377,12 +384,13 @@ def _workbook(facts: _Facts) -> bytes:
             ("Net", money, 16),
             ("Tax", money, 16),
             ("Total", money, 16),
+            ("Projected total", money, 16),
             ("Last month", money, 16),
             ("Change", money, 16),
         ],
         [
-            (r["currency"], r["statements"], r["net"], r["tax"], r["total"], r["last_total"],
-             r["change"])
+            (r["currency"], r["statements"], r["net"], r["tax"], r["total"], r["projected_total"],
+             r["last_total"], r["change"])
             for r in facts.totals
         ],
     )  # fmt: skip

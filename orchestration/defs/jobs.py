@@ -36,7 +36,9 @@ compact = dg.define_asset_job(
     description="Merge the landed files of days that are over, one file a day.",
 )
 build = dg.define_asset_job(
-    "build", _build, description="Rebuild the warehouse and replace the published marts."
+    "build",
+    _build | dg.AssetSelection.assets("alert_notices"),
+    description="Rebuild the warehouse, replace the published marts, tell of alerts reached.",
 )
 close = dg.define_asset_job(
     "close",

@@ -1,4 +1,5 @@
-"""Reminders: what is overdue, told once a stage to who owes it."""
+"""Reminders: what is overdue, told once a stage to who owes it. Alerts: usage and cost that
+reached a threshold of the book, told once to whoever answers for them."""
 
 import os
 
@@ -6,6 +7,7 @@ import dagster as dg
 
 from exporters.collections import remind
 from exporters.xero import XeroConfig, is_configured, reminders_switched_on
+from orchestration.alerts import tell_reached_alerts
 from orchestration.dbt import OWNERS
 from orchestration.defs.warehouse.assets import POOL
 from orchestration.rehearsal import refuse_outside_loopback
@@ -49,4 +51,23 @@ def reminders(config: RemindConfig, data_dir: DataDirResource) -> dg.Materialize
         )
     return materialized(
         report.as_dict(), words=report.describe().splitlines(), exit_code=int(report.needs_person)
+    )
+
+
+@dg.asset(
+    group_name="collections",
+    owners=OWNERS["collections"],
+    kinds={"email"},
+    pool=POOL,
+    deps=[dg.AssetKey("published_marts")],
+)
+def alert_notices(data_dir: DataDirResource) -> dg.MaterializeResult:
+    """One mail for each alert of the book that is reached (mart `alerts`), ever: to M2C_ALERT_TO,
+    or into the outbox. One that does not get out does not fail the build; the next tries again."""
+    try:
+        report = tell_reached_alerts(data_dir.layout(), clock=data_dir.clock(), env=os.environ)
+    except ValueError as error:  # what the environment says cannot be used; the marts are built
+        return materialized({}, words=[f"no alert is told: {error}"], exit_code=1)
+    return materialized(
+        report.as_dict(), words=report.describe(), exit_code=int(report.needs_person)
     )

@@ -106,6 +106,8 @@ insert into statements values
    1800.00, 10800.00, repeat('0000', 16), 0, 0, 0.0, 'auto', 'within the limit', true, 'automatic',
    '2026-10-03 05:00:00+00', 'issued', 'BOREALIS-0006', '2026-10-03', '2026-10-17',
    '2026-10-03 05:30:00+00', 'b-0123456789abcdef');
+alter table statements add column projected_total decimal(18,2);
+update statements set projected_total = total;
 insert into invoices values
   ('BOREALIS/2026-10/all', 'BOREALIS-0007', '2026-10', 'BOREALIS', 'EUR', 13177.55, 'ACCREC', 'x',
    'AUTHORISED', 'published', null, 13177.55, 0.00, 0.00, '2026-11-03', '2026-11-17',

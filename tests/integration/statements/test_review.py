@@ -31,6 +31,24 @@ def test_the_sheet_says_what_waits_and_why(make_marts: Make, tmp_path: Path) -> 
     )
 
 
+def test_a_month_under_way_is_shown_with_its_projection(make_marts: Make, tmp_path: Path) -> None:
+    marts = make_marts(
+        "update statements set state = 'open', projected_total = 20000.25"
+        " where statement_id = 'BOREALIS/2026-10/all'"
+    )
+    review = render_review(marts, "2026-10", tmp_path / "out")
+    page = review.paths["html"].read_text("utf-8")
+    assert "At this rate at the month's end" in page
+    assert "19,765.25" in page  # with CREDITED, in EUR
+    rows = list(
+        openpyxl.load_workbook(review.paths["xlsx"])["Statements"].iter_rows(values_only=True)
+    )
+    assert rows[0][-1] == "Projected total"
+    assert {row[0]: str(row[-1]) for row in rows[1:]}["BOREALIS/2026-10/all"] == "20000.25"
+    over = render_review(make_marts(name="over.duckdb"), "2026-10", tmp_path / "over").paths["html"]
+    assert "At this rate" not in over.read_text("utf-8")
+
+
 def test_statements_of_last_month_that_are_not_there(make_marts: Make, tmp_path: Path) -> None:
     marts = make_marts("delete from statements where statement_id = 'BOREALIS/2026-10/all'")
     review = render_review(marts, "2026-10", tmp_path / "out")

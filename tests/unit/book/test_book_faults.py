@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from connectors.book import BookError, Fault, load_book
+from connectors.book import BookError, Fault, load_book, render_words
+from connectors.book.plans import Discount, Percentage
 
 if TYPE_CHECKING:
     from tests.unit.book.conftest import BookFiles
@@ -1086,6 +1087,192 @@ CASES: list[tuple[str, str, str, int | None, str | None, str | None, str]] = [
         None,
         "expected a charge",
     ),
+    # --- plans: numbers and names that rating could not use
+    (
+        PLAN,
+        'unit: kWh, rate: "0.0825"',
+        'unit: kWh, rate: "-0.0825"',
+        8,
+        f"{V1}.charges[0].rate",
+        "-0.0825",
+        "0 or more",
+    ),
+    (
+        PLAN,
+        'unit: kWh, rate: "0.0825"',
+        'unit: kWh, rate: "0.0825000001"',
+        8,
+        f"{V1}.charges[0].rate",
+        "0.0825000001",
+        "at most 9 decimals, found 10",
+    ),
+    (
+        PLAN,
+        'unit: kWh, rate: "0.0825"',
+        'unit: kWh, rate: "1000000000"',
+        8,
+        f"{V1}.charges[0].rate",
+        "1000000000",
+        "at most 9 digits before the point, found 10",
+    ),
+    (
+        PLAN,
+        '{rate: "0.0790"}',
+        '{rate: "1000000000.5"}',
+        9,
+        f"{V1}.charges[1].tiers[1].rate",
+        "1000000000.5",
+        "at most 9 digits before the point",
+    ),
+    (
+        PLAN,
+        'day: "0.12"',
+        'day: "12000000000"',
+        13,
+        f"{V1}.charges[5].rates.day",
+        "12000000000",
+        "at most 9 digits before the point",
+    ),
+    (
+        PLAN,
+        'window_minutes: 15, rate: "4.00"',
+        'window_minutes: 15, rate: "4000000000"',
+        15,
+        f"{V1}.charges[7].rate",
+        "4000000000",
+        "at most 9 digits before the point",
+    ),
+    (
+        PLAN,
+        'amount: "300.00"',
+        'amount: "1000000000000000"',
+        22,
+        f"{V1}.charges[14].amount",
+        "1000000000000000",
+        "at most 15 digits before the point, found 16",
+    ),
+    (PLAN, 'price: "3.75"', 'price: "-3.75"', 11, f"{V1}.charges[3].price", "-3.75", "0 or more"),
+    (PLAN, 'size: "100"', 'size: "-100"', 11, f"{V1}.charges[3].size", "-100", "more than 0"),
+    (
+        PLAN,
+        'included: "50"',
+        'included: "-1"',
+        11,
+        f"{V1}.charges[3].included",
+        "-1",
+        "0 or more",
+    ),
+    (
+        PLAN,
+        '{amount: "80.00"}',
+        '{amount: "-80.00"}',
+        12,
+        f"{V1}.charges[4].tiers[1].amount",
+        "-80.00",
+        "0 or more",
+    ),
+    (
+        PLAN,
+        'night: "0.07"',
+        'night: "-0.07"',
+        13,
+        f"{V1}.charges[5].rates.night",
+        "-0.07",
+        "0 or more",
+    ),
+    (
+        PLAN,
+        'multiplier: "1.02"',
+        'multiplier: "-1"',
+        14,
+        f"{V1}.charges[6].multiplier",
+        "-1",
+        "0 or more",
+    ),
+    (
+        PLAN,
+        'markup_percent: "10"',
+        'markup_percent: "-10"',
+        18,
+        f"{V1}.charges[10].markup_percent",
+        "-10",
+        "0 or more",
+    ),
+    (
+        PLAN,
+        'percent: "5"',
+        'percent: "-5"',
+        20,
+        f"{V1}.charges[12].percent",
+        "-5",
+        "0 or more",
+    ),
+    (
+        PLAN,
+        'percent: "20"',
+        'percent: "100.0001"',
+        21,
+        f"{V1}.charges[13].percent",
+        "100.0001",
+        "at most 100",
+    ),
+    (
+        PLAN,
+        'max_amount: "25.00"',
+        'max_amount: "-25.00"',
+        21,
+        f"{V1}.charges[13].max_amount",
+        "-25.00",
+        "0 or more",
+    ),
+    (
+        PLAN,
+        "charges: [hosting, desk, handling]",
+        "charges: [hosting, disk]",
+        21,
+        f"{V1}.charges[13].charges[1]",
+        "disk",
+        "no charge of this code",
+    ),
+    (
+        PLAN,
+        "charges: [energy, hosting, welcome]",
+        "charges: [energy, hostign]",
+        22,
+        f"{V1}.charges[14].charges[1]",
+        "hostign",
+        "no charge of this code",
+    ),
+    (
+        PLAN,
+        "charges: [energy, hosting, welcome]",
+        "charges: [energy, commit]",
+        22,
+        f"{V1}.charges[14].charges[1]",
+        "commit",
+        "only charges that come before it",
+    ),
+    (
+        PLAN,
+        'index_id: NO1, multiplier: "1.02"',
+        'multiplier: "1.02"',
+        14,
+        f"{V1}.charges[6].index_id",
+        None,
+        "a value is required",
+    ),
+    (PLAN, "code: peak", "code: credit", 15, f"{V1}.charges[7].code", "credit", "credits"),
+    ("contracts.csv", "ACME,small", "ACME,", 4, "plan_id", None, "a value is required"),
+    ("alerts.csv", "", "K-2,amount,0\n", 3, "threshold", "0", "more than 0"),
+    (
+        "credits.csv",
+        "c-1,K-1,sla,20.00",
+        "c-1,K-1,sla,-20.00",
+        2,
+        "amount",
+        "-20.00",
+        "more than 0",
+    ),
     # --- YAML itself
     (
         PLAN,
@@ -1300,6 +1487,46 @@ def test_wrong_keys_are_both_missing_and_unknown(book_files: BookFiles) -> None:
         (PLAN, 12, "versions[0].charges[4].tiers[0].amount"),
         (PLAN, 12, "versions[0].charges[4].tiers[0].rate"),
     ]
+
+
+def test_a_fault_of_a_plan_names_plan_version_and_charge(book_files: BookFiles) -> None:
+    book_files.replace(PLAN, 'size: "100"', 'size: "0"')
+    book_files.replace(PLAN, "[services, fuel]", "[services, fool]")
+    book_files.replace("calendars.yml", '"08:00"', '"08:10"')
+    words = [str(fault) for fault in faults_of(book_files.folder)]
+    assert words[0] == (
+        "calendars.yml line 6, [0].bands[1].from (calendar day-night, band day): '08:10':"
+        " expected a time on a quarter of an hour (:00, :15, :30, :45)"
+    )
+    assert words[1] == (
+        f"{PLAN} line 11, versions[0].charges[3].size"
+        " (plan all-models, version 1, charge blocks): '0': expected more than 0"
+    )
+    assert words[2].startswith(
+        f"{PLAN} line 20, versions[0].charges[12].charges[1]"
+        " (plan all-models, version 1, charge handling): 'fool': there is no charge of this code"
+    )
+
+
+def test_a_discount_of_all_and_a_surcharge_above_all_are_legal(book_files: BookFiles) -> None:
+    """A month for nothing is a promotion that people give; a share on top has no upper bound."""
+    book_files.replace(PLAN, 'percent: "20"', 'percent: "100"')
+    book_files.replace(PLAN, 'percent: "5"', 'percent: "150"')
+    charges = load_book(book_files.folder).plans[0].versions[0].charges
+    assert [str(c.percent) for c in charges if isinstance(c, Discount | Percentage)] == [
+        "150",
+        "100",
+    ]
+
+
+def test_amounts_of_money_may_be_as_large_as_currencies_are_small(book_files: BookFiles) -> None:
+    for old in ('amount: "300.00"', 'max_amount: "25.00"', 'amount: "80.00"', 'price: "3.75"'):
+        name = old.split(":")[0]
+        book_files.replace(PLAN, old, f'{name}: "999999999999999.99"')
+    book_files.replace(PLAN, 'rate: "4.00"', 'rate: "999999999.999999999"')
+    sentences = next(w.text for w in render_words(load_book(book_files.folder)))
+    assert sentences.count("NOK 999,999,999,999,999.99") == 4
+    assert "NOK 999,999,999.999999999 per kW" in sentences
 
 
 def test_credit_is_no_code_of_a_charge(book_files: BookFiles) -> None:

@@ -76,7 +76,7 @@ def test_every_model_in_words(book_files: BookFiles) -> None:
         ),
         (
             'code: net_out, model: volume, metric: traffic, unit: TB, tiers: [{rate: "2"}]',
-            "- Net out: NOK 2 per TB of traffic, all usage at each site.",
+            "- Net out (net_out): NOK 2 per TB of traffic, all usage at each site.",
         ),
         (
             'code: seat, model: stairstep, tiers: [{amount: "9"}]',
@@ -84,12 +84,17 @@ def test_every_model_in_words(book_files: BookFiles) -> None:
         ),
         (
             'code: e, description: Blocks of power, model: package, size: "1000", price: "9.5"',
-            "- Blocks of power: NOK 9.5 for each package of 1,000 kWh begun, at each site.",
+            "- Blocks of power (e): NOK 9.5 for each package of 1,000 kWh begun, at each site.",
         ),
         (
             'code: spot, model: index, index_id: NO1, adder: "2.5"',
             "- Spot: the market price NO1 of each hour plus NOK 2.5 per MWh, for the energy used in "
             "that hour at each site.",
+        ),
+        (
+            "code: spot, description: Spot, model: index, unit: MWh, index_id: NO1",
+            "- Spot: the market price NO1 of each hour, for the energy used in that hour at each "
+            "site, shown in MWh.",
         ),
         (
             'code: fee, model: recurring, per: site, amount: "1250.00", regions: [nordics, asia]',

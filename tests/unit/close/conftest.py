@@ -34,7 +34,8 @@ STATEMENTS = """
         missing_or_estimated_share DECIMAL(9,4), decision VARCHAR, decision_reason VARCHAR,
         is_approved BOOLEAN, approved_by VARCHAR, approved_at TIMESTAMPTZ, state VARCHAR,
         statement_number VARCHAR, issue_date DATE, due_date DATE, issued_at TIMESTAMPTZ,
-        book_version VARCHAR)
+        book_version VARCHAR, measured_until TIMESTAMPTZ, projected_net DECIMAL(18,2),
+        projected_total DECIMAL(18,2))
 """
 OTHERS = """
     CREATE TABLE payers (payer_id VARCHAR, name VARCHAR, country VARCHAR, currency VARCHAR,

@@ -286,3 +286,19 @@ def test_what_was_approved_by_rule_though_poorly_measured_is_found(
         assert poorly_measured(opened, OCTOBER, report.approved_by_rule) == {
             "acme/2026-10/all": Decimal("0.0510")
         }
+
+
+def test_a_month_under_way_is_previewed_with_its_projection(marts: Any, ledger: Ledger) -> None:
+    until = datetime(2026, 10, 11, 22, tzinfo=UTC)
+    measured = {"measured_until": until, "projected_total": Decimal("600.00")}
+    marts.put("acme/2026-10/all", state="open", statement=measured)
+    marts.put("bolt/2026-10/all", state="open", statement=measured | {"measured_until": None})
+    report = decide(
+        marts.path, ledger, OCTOBER, clock=lambda: datetime(2026, 10, 12, tzinfo=UTC), dry_run=True
+    )
+    assert report.describe() == [
+        "2026-10: 2 statements: 2 previewed (the month is not over) (dry run)",
+        "  so far EUR 376.26 (measured up to 2026-10-11 22:00 UTC), at this rate about"
+        " EUR 1,200.00 at the end of the month",
+    ]
+    assert not report.needs_person

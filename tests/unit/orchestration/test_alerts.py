@@ -1,4 +1,4 @@
-"""A failed run is told to somebody: by mail, or in the outbox."""
+"""A failed run and a reached alert are told to somebody: by mail, or in the outbox."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from email import message_from_bytes, policy
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 
-from orchestration.alerts import alert_on_failure, failure_message, send
-from orchestration.settings import DataDir
+from orchestration.alerts import alert_on_failure, failure_message, send, tell_reached_alerts
+from orchestration.settings import DataDir, SettingsError
 
 AT = datetime(2026, 11, 4, 6, 20, tzinfo=UTC)
 
@@ -104,3 +105,58 @@ def test_a_failed_run_raises_an_alert(tmp_path: Path, monkeypatch: pytest.Monkey
         alert_on_failure(context)
     [path] = (tmp_path / "outbox").glob("*.eml")
     assert done.run_id.encode() in path.read_bytes()
+
+
+ALERT = """
+create table customers as select 'nordic' as customer_id, 'Nordic Compute AS' as name;
+create table alerts as select 'K-1/2026-11/amount/500' as alert_key, '2026-11' as period,
+    'K-1' as contract_id, 'nordic' as customer_id, 'amount' as measure, 500.00 as threshold,
+    'EUR 500.00' as threshold_in_words, true as is_reached,
+    'Contract K-1 has cost a lot.' as detail;
+"""
+
+
+def alerting(tmp_path: Path) -> DataDir:
+    data_dir = DataDir(tmp_path)
+    data_dir.marts.parent.mkdir()
+    with duckdb.connect(str(data_dir.marts)) as marts:
+        marts.execute(ALERT)
+    return data_dir
+
+
+def test_reached_alerts_go_where_failures_go(
+    tmp_path: Path, mailbox: socketserver.TCPServer
+) -> None:
+    env = {
+        "M2C_SMTP_URL": f"smtp://127.0.0.1:{mailbox.server_address[1]}",
+        "M2C_ALERT_TO": "ops@example.com, finance@example.com",
+        "M2C_ALERT_FROM": "billing@example.com",
+        "M2C_NOW": AT.isoformat(),
+    }
+    data_dir = alerting(tmp_path)
+    report = tell_reached_alerts(data_dir, clock=lambda: AT, env=env)
+    assert [(n.status, n.recipients) for n in report.notices] == [
+        ("told", ("ops@example.com", "finance@example.com"))
+    ]
+    assert b"Contract K-1 has cost a lot.\r\n" in mailbox.lines  # type: ignore[attr-defined]
+    assert tell_reached_alerts(data_dir, clock=lambda: AT, env=env).notices == ()
+
+
+def test_a_rehearsal_tells_nobody_outside(tmp_path: Path) -> None:
+    env = {
+        "M2C_SMTP_URL": "smtp://mail.example.com",
+        "M2C_ALERT_TO": "ops@example.com",
+        "M2C_NOW": AT.isoformat(),
+    }
+    data_dir = alerting(tmp_path)
+    with pytest.raises(SettingsError, match="rehearsal"):
+        tell_reached_alerts(data_dir, clock=lambda: AT, env=env)
+    assert not data_dir.outbox.exists()
+
+
+def test_without_alerts_no_ledger_is_made(tmp_path: Path) -> None:
+    data_dir = alerting(tmp_path)
+    with duckdb.connect(str(data_dir.marts)) as marts:
+        marts.execute("delete from alerts")
+    assert tell_reached_alerts(data_dir, clock=lambda: AT, env={}).notices == ()
+    assert not data_dir.ledger_file.exists()

@@ -51,7 +51,10 @@ create table build_info as select 'b-1' as book_version, 'v1' as code_version,
     timestamptz '2026-11-04 04:00:00+00' as built_at;
 create table statements(statement_id varchar, period varchar, total decimal(18,2),
     net decimal(18,2), tax decimal(18,2), currency varchar, state varchar, decision varchar,
-    decision_reason varchar, missing_or_estimated_share decimal(38,4));
+    decision_reason varchar, missing_or_estimated_share decimal(38,4),
+    projected_total decimal(18,2), measured_until timestamptz);
+create table alerts(period varchar, contract_id varchar, measure varchar, threshold decimal(24,9),
+    is_reached boolean, detail varchar);
 insert into statements (statement_id, period, missing_or_estimated_share)
     values ('A/2026-10/all', '2026-10', 0.0510), ('B/2026-10/all', '2026-10', 0.0500);
 create table statement_lines(statement_id varchar, period varchar, contract_id varchar,
@@ -213,6 +216,8 @@ def report(*, approved_by: tuple[str, ...], sites: tuple[IncompleteSite, ...]) -
         blocking_exceptions=0,
         warnings=0,
         approved_by=approved_by,
+        projected_total=Decimal(1),
+        measured_until=None,
     )
     other = replace(decision, statement_id="B/2026-10/all", approved_by=(AUTOMATIC,))
     return CloseReport("2026-10", False, (decision, other), 0, 0, sites)

@@ -8,14 +8,22 @@ import dagster as dg
 OURS = {
     "book": {"book"},
     "close": {"close_decisions", "issued_statements", "review_sheet", "statement_reports"},
-    "collections": {"reminders"},
+    "collections": {"alert_notices", "reminders"},
     "invoicing": {"payments_received", "xero_invoices"},
     "landing": {"compacted_days", "landed_batches", "landing/readings"},
     "ledger": {"ledger", "ledger_extract"},
     "sites": {"sites/ET-ADD1", "sites/FI-HEL1", "sites/ID-JKT1", "sites/NO-OSL1"},
 }
 MARTS = {
-    *("assignments", "billing_exceptions", "billing_kpis", "build_info", "charges", "collections"),
+    *(
+        "alerts",
+        "assignments",
+        "billing_exceptions",
+        "billing_kpis",
+        "build_info",
+        "charges",
+        "collections",
+    ),
     *("contracts", "customers", "dunning_policies", "dunning_stages", "holidays", "invoices"),
     *("machines", "payers", "payments", "plan_versions", "published_marts", "sites", "tax_rules"),
     *("receivables_aging", "seller_bank_accounts", "sellers", "settings", "statement_lines"),
@@ -30,7 +38,10 @@ MARTS = {
     ),
 }
 JOBS = {
-    "build": {"book", "landed_batches", "ledger_extract", "build_context", "published_marts"},
+    "build": {
+        *("book", "landed_batches", "ledger_extract", "build_context", "published_marts"),
+        "alert_notices",
+    },
     "close": {
         *("book", "landed_batches", "ledger_extract", "build_context", "published_marts"),
         *("close_decisions", "review_sheet"),
@@ -45,6 +56,7 @@ JOBS = {
     "reports": {"statement_reports"},
 }
 POOLS = {
+    "alert_notices": "warehouse",
     "book": "warehouse",
     "close_decisions": "warehouse",
     "compacted_days": "warehouse",

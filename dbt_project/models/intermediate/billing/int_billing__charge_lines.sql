@@ -146,6 +146,8 @@ kept as (
         event_id,
         quantity,
         unit,
+        plan_amount,
+        fx_rate,
         case when unit = 'flat' and quantity = 1 then cast(amount as decimal(38, 9)) else converted_unit_price end as unit_price,
         amount,
         estimated_quantity,
@@ -233,7 +235,10 @@ select
     || coalesce(kept.site_id, '-') || '/' || coalesce(kept.band, '-') as line_key,
     kept.problem,
     kept.problem_count,
-    kept.problem_detail
+    kept.problem_detail,
+    kept.plan_amount,
+    kept.fx_rate,
+    kept.minor_units
 from kept
 inner join segments
     on

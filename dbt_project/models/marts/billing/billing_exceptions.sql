@@ -41,6 +41,21 @@ rating as (
 
 ),
 
+reached_alerts as (
+
+    select
+        period,
+        contract_id,
+        measure,
+        value,
+        detail,
+        period_start,
+        alert_key
+    from {{ ref('int_billing__alerts') }}
+    where is_reached
+
+),
+
 exception_actions as (
 
     select
@@ -68,7 +83,8 @@ combined as (
         occurrences,
         quantity,
         detail,
-        first_seen
+        first_seen,
+        cast(null as varchar) as alert_key
     from metering
     union all
     select
@@ -86,8 +102,28 @@ combined as (
         occurrences,
         quantity,
         detail,
-        cast(cast(coalesce(day, cast(period || '-01' as date)) as timestamp) as timestamptz) as first_seen
+        cast(cast(coalesce(day, cast(period || '-01' as date)) as timestamp) as timestamptz) as first_seen,
+        cast(null as varchar) as alert_key
     from rating
+    union all
+    select
+        case measure when 'energy_kwh' then 'usage_alert' else 'cost_alert' end as kind,
+        'warning' as severity,
+        period,
+        cast(null as varchar) as site_id,
+        cast(null as varchar) as meter_id,
+        cast(null as varchar) as machine_id,
+        contract_id,
+        cast(null as varchar) as event_id,
+        cast(null as varchar) as payer_id,
+        cast(null as varchar) as statement_id,
+        cast(null as date) as day,
+        cast(1 as bigint) as occurrences,
+        case measure when 'energy_kwh' then value end as quantity,
+        detail,
+        period_start as first_seen,
+        alert_key
+    from reached_alerts
 
 ),
 
@@ -120,7 +156,9 @@ named as (
             coalesce(event_id, ''),
             coalesce(payer_id, ''),
             coalesce(statement_id, ''),
-            coalesce(cast(day as varchar), '')
+            coalesce(cast(day as varchar), ''),
+            -- Names the threshold, not the value, which grows; null, and so no part of it, for every other kind.
+            alert_key
         ) as subject
     from combined
 

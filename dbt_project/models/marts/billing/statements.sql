@@ -45,8 +45,26 @@ segments as (
     select
         contract_id,
         period,
+        period_start,
         period_end
     from {{ ref('int_billing__segments') }}
+
+),
+
+landed as (
+
+    select newest_landed_at
+    from {{ ref('int_metering__range') }}
+
+),
+
+projections as (
+
+    select
+        statement_id,
+        projected_net,
+        projected_tax
+    from {{ ref('int_billing__statement_projections') }}
 
 ),
 
@@ -185,6 +203,7 @@ period_ends as (
 
     select
         statement_contracts.statement_id,
+        min(segments.period_start) as period_start,
         max(segments.period_end) as period_end
     from statement_contracts
     inner join segments
@@ -317,6 +336,12 @@ judged as (
         approved.approved_by,
         approved.approved_at,
         period_ends.period_end <= build_context.now_at as is_over,
+        case when period_ends.period_start < landed.newest_landed_at then least(period_ends.period_end, landed.newest_landed_at) end
+            as measured_until,
+        case when issued_statements.statement_id is null then coalesce(projections.projected_net, statements.net) else statements.net end
+            as projected_net,
+        case when issued_statements.statement_id is null then coalesce(projections.projected_tax, statements.tax) else statements.tax end
+            as projected_tax,
         issued_statements.statement_number,
         issued_statements.issue_date,
         issued_statements.due_date,
@@ -326,6 +351,7 @@ judged as (
     cross join settings
     cross join book_info
     cross join build_context
+    cross join landed
     left join payers
         on statements.payer_id = payers.payer_id
     left join issued_statements
@@ -334,6 +360,8 @@ judged as (
         on statements.statement_id = statement_coverage.statement_id
     left join period_ends
         on statements.statement_id = period_ends.statement_id
+    left join projections
+        on statements.statement_id = projections.statement_id
     left join blocking
         on statements.statement_id = blocking.statement_id
     left join warnings
@@ -370,6 +398,9 @@ reasoned as (
         approved_by,
         approved_at,
         is_over,
+        measured_until,
+        projected_net,
+        projected_tax,
         statement_number,
         issue_date,
         due_date,
@@ -451,5 +482,10 @@ select
     issue_date,
     due_date,
     issued_at,
-    book_version
+    book_version,
+    measured_until,
+    case when abs(projected_net) < 10000000000000000 then cast(projected_net as decimal(18, 2)) end as projected_net,
+    case
+        when abs(projected_net + projected_tax) < 10000000000000000 then cast(projected_net + projected_tax as decimal(18, 2))
+    end as projected_total
 from reasoned
