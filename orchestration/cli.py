@@ -822,7 +822,7 @@ def demo(app: App, replay: Path | None) -> int:
 @command(cli)
 def docs(app: App) -> int:
     """Write the data dictionary (dbt docs) as one web page."""
-    from orchestration.dbt import write_docs
+    from orchestration.dictionary import write_docs
 
     with app.terminal.step("writing the data dictionary"):
         page = write_docs(app.data_dir)

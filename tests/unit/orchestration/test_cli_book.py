@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from connectors.book import BookError, load_book
 from orchestration import cli
-from orchestration.dbt import overview
+from orchestration.dictionary import overview
 from orchestration.settings import SettingsError
 from tests.unit.book.conftest import BookFiles
 
