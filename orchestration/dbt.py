@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource
 
-from orchestration.dbt_process import dbt_executable
+from orchestration.dbt_runs import dbt_executable
 from orchestration.settings import DBT_PROJECT
 
 OWNERS = {

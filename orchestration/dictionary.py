@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from connectors.book import Book, load_book, render_words
-from orchestration.dbt_process import run_dbt
+from orchestration.dbt_runs import run_dbt
 from orchestration.locks import hold
 from orchestration.settings import DataDir
 

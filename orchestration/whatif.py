@@ -23,7 +23,7 @@ import duckdb
 from connectors.book import Book, BookError, PlanVariant, compile_book, load_book, write_variant
 from exporters.ledger.extract import write_extract
 from exporters.marts import BUILD_FIRST, MartsError
-from orchestration.dbt_process import run_models
+from orchestration.dbt_runs import run_models
 from orchestration.locks import hold
 from orchestration.settings import DataDir, SettingsError
 from orchestration.warehouse import write_context

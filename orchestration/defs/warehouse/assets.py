@@ -12,7 +12,7 @@ from exporters.marts import Marts, open_marts
 from orchestration import queries
 from orchestration import warehouse as inputs
 from orchestration.dbt import OWNERS, Translator
-from orchestration.dbt_process import parsed_project
+from orchestration.dbt_runs import parsed_project
 from orchestration.locks import hold
 from orchestration.queries import LATENESS
 from orchestration.resources import DataDirResource
