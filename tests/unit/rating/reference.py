@@ -1130,10 +1130,10 @@ class Rating(Usage):
             amount = rounded(amount * rate, digits)
         else:
             assert balances is not None
-            total = sum(
-                (line["amount"] for line in self.lines if line["statement_id"] == statement),
-                Fraction(0),
-            )
+            amounts = [line["amount"] for line in self.lines if line["statement_id"] == statement]
+            if not amounts:
+                return
+            total = sum(amounts, Fraction(0))
             # Of a balance in another currency the specification says nothing: a draw of all that it
             # is worth empties it, any other takes its worth off, to 9 decimals.
             available = rounded(balances[credit["credit_id"]] * rate, digits)
