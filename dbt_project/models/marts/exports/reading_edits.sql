@@ -1,20 +1,3 @@
-with edits as (
-
-    select
-        site_id,
-        meter_id,
-        metric,
-        from_at,
-        to_at,
-        action,
-        quantity,
-        reason,
-        by,
-        row_no
-    from {{ source('book', 'reading_edits') }}
-
-)
-
 select
     edits.site_id,
     edits.meter_id,
@@ -25,5 +8,5 @@ select
     edits.quantity,
     edits.reason,
     edits.by as decided_by
-from edits
+from {{ source('book', 'reading_edits') }} as edits
 order by edits.row_no
