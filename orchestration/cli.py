@@ -676,7 +676,10 @@ def statements(app: App, period: str | None, statement: str | None) -> int:
             columns = ["statement_id", "statement_number", "state", "total", "currency", "invoice"]
         else:
             rows = queries.statement_lines(marts, statement)
-            columns = ["description", "quantity", "unit", "amount", "tax_amount", "currency"]
+            columns = [
+                *("description", "quantity", "unit", "amount", "tax_amount", "currency"),
+                "line_key",
+            ]
             if not rows:
                 raise click.BadParameter(f"no statement {statement!r}; see `m2c statements`")
     if app.terminal.as_json:

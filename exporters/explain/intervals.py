@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ from exporters.explain.figures import (
     instant,
     microseconds,
     number,
+    utc_days,
 )
 from exporters.explain.landed import Interval, intervals, read_readings
 from exporters.explain.levels import METERED, local_span, relative
@@ -31,8 +32,14 @@ from exporters.explain.model import ExplainError, Level, Row, added
 from exporters.explain.parts import Span, overlap, parts
 from exporters.marts import Marts
 
-# How many days beyond the asked ones are read, one after the other.
-_REACH: Final = (1, 8, 45, 400)
+# How far beyond the asked span is read, one after the other.
+_REACH: Final = (
+    timedelta(hours=2),
+    timedelta(days=2),
+    timedelta(days=8),
+    timedelta(days=45),
+    timedelta(days=400),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +75,11 @@ def reading_levels(
     held = facts.responsibilities(marts, calc, asked.machines)
     meters = sorted({row["meter_id"] for row in held})
     units = facts.units(marts)
-    first, last = asked.start.astimezone(UTC).date(), asked.end.astimezone(UTC).date()
     found: list[tuple[Interval, str | None, int, int]] = []
     total = 0
-    for reach in _REACH:
-        margin = timedelta(days=reach)
-        files = facts.landed_files(
-            marts, "readings", calc["site_id"], first - margin, last + margin
-        )
+    for margin in _REACH:
+        dates = utc_days(asked.start - margin, asked.end + margin)
+        files = facts.landed_files(marts, "readings", calc["site_id"], dates[0], dates[-1])
         paths = [file["path"] for file in files]
         found = _cut(
             _intervals(marts, data_dir, calc, meters, asked, margin, paths, units), held, asked

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -87,7 +88,6 @@ def _sites(marts: Marts, calc: Row, machines: list[dict[str, Any]]) -> Level:
             of="what its machines used",
             expected=calc["site_quantity"],
             agrees=compared(total, calc["site_quantity"]),
-            notes=(_ALL_BANDS[calc["charge_model"]],),
         )
     expected = calc["contract_usage"] if of_contract else calc["usage"]
     total = added(rows, "in_charge_unit")
@@ -504,6 +504,7 @@ def issued_level(marts: Marts, line: Row, original_key: str, calc: Row | None) -
     )
 
 
+@cache
 def relative(path: str, data_dir: Path) -> str:
     """A landed file's path from the data dir on, if it lies there."""
     file = Path(path)

@@ -136,8 +136,7 @@ def _revisions(told: Explanation) -> dict[str, Any]:
 
 def _level(level: Level, *, in_full: bool) -> Part:
     rows = list(level.rows)
-    kept = rows if in_full or len(rows) <= _ROWS + 1 else rows[:_ROWS]
-    rest = rows[len(kept) :]
+    kept, rest = (rows, []) if in_full or len(rows) <= _ROWS + 1 else _telling(level)
     columns = [column for column in level.columns if _is_told(column, rows)]
     cells = [[_cell(column, row[column]) for column in columns] for row in kept]
     if rest:
@@ -153,6 +152,23 @@ def _level(level: Level, *, in_full: bool) -> Part:
         rows=cells,
         after=[*_sums(level), *level.notes],
     )
+
+
+def _telling(level: Level) -> tuple[list[Row], list[Row]]:
+    """The rows of a long level that are shown, in their order, and the rest. Of readings, those
+    that are no plain usage come before those that count, and these before the others."""
+    order = list(range(len(level.rows)))
+    if level.name == "intervals":
+        order.sort(key=lambda n: _plainness(level.rows[n]))
+    chosen = set(order[:_ROWS])
+    kept = [row for n, row in enumerate(level.rows) if n in chosen]
+    return kept, [row for n, row in enumerate(level.rows) if n not in chosen]
+
+
+def _plainness(row: Row) -> int:
+    if row["fate"] != "accepted" or not row["readings"]:
+        return 0
+    return 1 if row["counted"] else 2
 
 
 def _sums(level: Level) -> Iterator[str]:
