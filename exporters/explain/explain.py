@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -60,6 +61,7 @@ def _explain(
 
     of_rule = line if calc is None or line["line_key"] == calc["line_key"] else calc
     rule = facts.rule(marts, of_rule)
+    since, revisions = _since_issue(marts, line, calc)
     how: list[str] = []
     checks: list[Check] = []
     found: list[Level] = []
@@ -70,20 +72,27 @@ def _explain(
         how.append("The line is not rated any more: the last build gives it nothing.")
     else:
         words, checks = calculation(calc)
-        how += [f"As rated now: {words[0]}", *words[1:]] if adjusts else words
-    under_key = issued_level(marts, line, _original(line_key), calc)
+        how += [f"As rated now: {words[0]}", *words[1:]] if adjusts or since else words
     if adjusts or line["state"] == "issued":
-        found.append(under_key)
+        under_key = issued_level(marts, line, _original(line_key), calc)
+        # An issued line alone, and still what is rated, needs no comparison with itself.
+        if adjusts or len(under_key.rows) > 1 or under_key.agrees is not True:
+            found.append(under_key)
     if calc is not None:
         found += levels(marts, data_dir, calc)
         if day is not None or machine is not None:
             found += reading_levels(marts, data_dir, calc, day=day, machine=machine)
     elif day is not None or machine is not None:
         raise ExplainError(f"line {line_key} is not rated any more: it has no readings behind it")
-    since, revisions = _since_issue(marts, line, calc)
     return Explanation(
         line=line,
-        rule=None if rule is None else {**rule, "book_version": line["book_version"]},
+        rule=None
+        if rule is None
+        else {
+            **rule,
+            "book_version": line["book_version"],
+            "words_of_book": marts.build_info()["book_version"],
+        },
         how=how,
         checks=checks,
         levels=found,
@@ -134,8 +143,8 @@ def _adjustment(marts: Marts, line: Row) -> list[str]:
     why = reasons.get(cause or "", "not told")
     return [
         f"It adjusts line {_original(str(line['line_key']))} of {line['adjusts_period']} by "
-        f"{amount(line['amount'], line['currency'], line['minor_units'] or 2)}: what is rated now "
-        "less all that was issued under that key before.",
+        f"{_figures({**line, 'unit': 'flat'})}: what is rated now less all that was issued under "
+        "that key before.",
         f"Cause: {why}.",
     ]
 
@@ -146,17 +155,15 @@ def _since_issue(marts: Marts, line: Row, calc: Row | None) -> tuple[list[str], 
         return [], []
     said = []
     if (calc["quantity"], calc["amount"]) != (line["quantity"], line["amount"]):
-        currency, digits = line["currency"], line["minor_units"] or 2
-        now = (
-            "nothing"
-            if calc["amount"] is None
-            else amount(calc["amount"], calc["currency"], digits)
-        )
+        kept = facts.why_not_adjusted(marts, calc, str(line["line_key"]))
         said.append(
-            f"Issued with {number(line['quantity'])} {line['unit']}, "
-            f"{amount(line['amount'], currency, digits)}; rated now with "
-            f"{number(calc['quantity'])} {line['unit']}, {now}. The levels show what is rated now; "
-            "an adjustment carries the difference."
+            f"Issued with {_figures(line)}; rated now with {_figures({**line, **_now(calc)})}. "
+            "The levels show what is rated now; "
+            + (
+                f"the line stays as it is: {kept}"
+                if kept
+                else "an adjustment carries the difference."
+            )
         )
     if calc["charge_model"] not in METERED:
         return said, []
@@ -169,6 +176,23 @@ def _since_issue(marts: Marts, line: Row, calc: Row | None) -> tuple[list[str], 
             f"since {instant(line['issued_at'])}."
         )
     return said, list(revisions)
+
+
+def _now(calc: Row) -> dict[str, Any]:
+    return {
+        "quantity": calc["quantity"],
+        "amount": Decimal(0) if calc["amount"] is None else calc["amount"],
+        "currency": calc["currency"] or calc["plan_currency"],
+    }
+
+
+def _figures(line: Row) -> str:
+    """Quantity and amount of a line; the amount alone where the quantity says nothing."""
+    digits = 2 if line["minor_units"] is None else line["minor_units"]
+    shown = amount(line["amount"], line["currency"], digits)
+    return (
+        shown if line["unit"] == "flat" else f"{number(line['quantity'])} {line['unit']}, {shown}"
+    )
 
 
 def _hints(

@@ -61,9 +61,8 @@ def amount(value: Decimal, currency: str, minor_units: int = 2) -> str:
 
 
 def instant(at: datetime) -> str:
-    """An instant in UTC, to the second unless it is finer."""
-    shown = at.astimezone(UTC)
-    return f"{shown:%Y-%m-%d %H:%M:%S}" + (f".{shown:%f}" if shown.microsecond else "") + " UTC"
+    """An instant in UTC, to the second."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def microseconds(at: datetime) -> int:

@@ -67,19 +67,26 @@ def page(told: Explanation, *, in_full: bool = False) -> Iterator[Part]:
             lines=[
                 str(rule["words"]),
                 f"plan {rule['plan_id']}, version {rule['plan_version']}, in force from "
-                f"{rule['valid_from_month']}{until}; book {rule['book_version']}",
+                f"{rule['valid_from_month']}{until}; book {rule['book_version']}{_read_in(rule)}",
             ],
         )
+    if told.since_issue:
+        yield Part(heading="Since it was issued", lines=told.since_issue, **_revisions(told))
     yield Part(
         heading="How the number comes about",
         lines=[*told.how, *(f"{_mark(check.agrees)} {check.words}" for check in told.checks)],
     )
-    if told.since_issue:
-        yield Part(heading="Since it was issued", lines=told.since_issue, **_revisions(told))
     for level in told.levels:
         yield _level(level, in_full=in_full)
     if told.hints:
         yield Part(lines=["", *told.hints])
+
+
+def _read_in(rule: Row) -> str:
+    """Where the sentence is not that of the book which the line was rated by."""
+    if rule["words_of_book"] == rule["book_version"]:
+        return ""
+    return f" (the sentence is read in today's, {rule['words_of_book']})"
 
 
 def _head(line: Row) -> Iterator[str]:
