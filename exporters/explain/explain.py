@@ -39,7 +39,7 @@ def explain(
     `data_dir` is where the landed files' paths begin. With `day` (on the contract's clock; of index
     lines, UTC) or `machine` the readings behind are read too. Raises UnknownLineError for a key
     that no line has, ExplainError for a day or machine that the line has nothing of, MartsError
-    where the marts are missing.
+    where the marts or a landed file that they name are missing.
     """
     with reading(marts) as opened:
         return _explain(opened, data_dir, line_key, day, machine)

@@ -19,7 +19,8 @@ from typing import Any, Final
 import duckdb
 
 from exporters.explain.figures import EXACT, microseconds, nearest
-from exporters.explain.model import ExplainError, Row
+from exporters.explain.model import Row
+from exporters.marts import BUILD_FIRST, MartsError
 
 _KINDS: Final = {"interval": 1, "register": 2, "gauge": 3}
 _LONGEST_BETWEEN_GAUGES_US: Final = 15 * 60 * 1_000_000
@@ -95,7 +96,7 @@ def read_readings(
 ) -> list[Reading]:
     """Rows of the meters for usage of `metric` that lie in [from_us, until_us) or reach into it.
 
-    Raises ExplainError if a file cannot be read.
+    Raises MartsError if a file cannot be read.
     """
     metrics = ["energy", "power"] if metric == "energy" else [metric]
     rows = _query(
@@ -280,11 +281,16 @@ def _not_used(row: Reading, fate: str, note: str | None = None) -> Interval:
 def _query(files: Sequence[Path], sql: str, **parameters: object) -> list[dict[str, Any]]:
     if not files:
         return []
+    gone = next((file for file in files if not file.is_file()), None)
+    if gone is not None:
+        raise MartsError(
+            f"{gone} is not there any more: its day may have been merged since; {BUILD_FIRST}"
+        )
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         try:
             cursor = connection.execute(sql, {"files": [str(f) for f in files], **parameters})
         except duckdb.IOException as error:
-            raise ExplainError(f"a landed file cannot be read: {error}") from error
+            raise MartsError(f"a landed file cannot be read: {error}") from error
         names = [column[0] for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from exporters.explain.landed import Interval, Reading, intervals, read_readings
-from exporters.explain.model import ExplainError
+from exporters.marts import MartsError
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
@@ -173,7 +173,7 @@ def test_what_is_set_by_hand_and_estimated_counts_besides() -> None:
 
 
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ExplainError, match=r"cannot be read.*gone\.parquet"):
+    with pytest.raises(MartsError, match=r"gone\.parquet is not there any more.*m2c build"):
         read_readings(
             [tmp_path / "gone.parquet"], meters=["m"], metric="energy", from_us=0, until_us=1
         )
