@@ -108,12 +108,13 @@ def _credit(marts: Marts, line: Row, day: date | None, machine: str | None) -> E
         raise ExplainError(f"line {line['line_key']} is a credit: it is not made of readings")
     credit_id = str(line["line_key"]).split("/")[5]
     credit = facts.credit(marts, credit_id)
+    digits = 2 if line["minor_units"] is None else line["minor_units"]
     how = []
     if credit is not None:
         how.append(
             f"Credit {credit_id} ({credit['kind']}"
             + (f", {credit['note']}" if credit["note"] else "")
-            + f") of {credit['currency']} {number(credit['amount'])}, "
+            + f") of {amount(credit['amount'], credit['currency'], digits)}, "
             f"valid from {instant(credit['valid_from_at'])}"
             + (f" to {instant(credit['valid_to_at'])}." if credit["valid_to_at"] else ".")
         )

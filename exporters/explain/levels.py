@@ -18,6 +18,7 @@ from exporters.explain import facts
 from exporters.explain.calculation import canonical_unit
 from exporters.explain.figures import (
     EXACT,
+    amount,
     day_bounds,
     from_microseconds,
     number,
@@ -452,9 +453,11 @@ def credit_level(marts: Marts, line: Row, credit_id: str) -> Level:
     else:
         left = credit["amount"] + total
         agrees = left >= 0
+        digits = 2 if line["minor_units"] is None else line["minor_units"]
+        given, rest = (amount(value, credit["currency"], digits) for value in (-total, left))
         notes.append(
-            f"The credit is {credit['currency']} {number(credit['amount'])}; "
-            f"{number(-total)} of it is given, {number(left)} is left."
+            f"The credit is {amount(credit['amount'], credit['currency'], digits)}: {given} of it "
+            f"given, {rest} left."
         )
     return Level(
         name="credit",

@@ -103,18 +103,29 @@ class Explanation:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return {
-            "line": dict(self.line),
-            "rule": None if self.rule is None else dict(self.rule),
-            "how": list(self.how),
-            "rated_now": None if self.rated_now is None else dict(self.rated_now),
-            "since_issue": list(self.since_issue),
-            "revisions": [dict(row) for row in self.revisions],
-            "checks": [check.as_dict() for check in self.checks],
-            "levels": [level.as_dict() for level in self.levels],
-            "agrees": self.agrees,
-        }
+        """Ready for JSON, decimals as text with all their digits."""
+        told: dict[str, Any] = _plain(
+            {
+                "line": self.line,
+                "rule": self.rule,
+                "how": self.how,
+                "rated_now": self.rated_now,
+                "since_issue": self.since_issue,
+                "revisions": self.revisions,
+                "checks": [check.as_dict() for check in self.checks],
+                "levels": [level.as_dict() for level in self.levels],
+                "agrees": self.agrees,
+            }
+        )
+        return told
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return f"{value:f}" if isinstance(value, Decimal) else value
 
 
 def compared(level_sum: Decimal, expected: Decimal | None) -> bool | None:

@@ -178,7 +178,13 @@ def test_every_line_comes_apart_and_adds_up_down_to_its_readings(
             assert told.rule is not None, key
             assert told.how, key
             wrong += [(key, "", check.words) for check in told.checks if not check.agrees]
-            wrong += [(key, "", level.name) for level in told.levels if level.agrees is not True]
+            # Machines of a charge per site only tell that some stood there: nothing adds up to it.
+            per_site = told.line["charge_model"] == "recurring"
+            wrong += [
+                (key, "", level.name)
+                for level in told.levels
+                if level.agrees is not True and not (per_site and level.expected is None)
+            ]
             asked: list[dict[str, Any]] = []
             for level in told.levels:
                 if level.name == "days":
