@@ -88,16 +88,12 @@ def reading_levels(
         if asked.expected is None or _quantity(total) == asked.expected:
             break
     rows = [
-        _row(interval, machine_id, counted, data_dir)
+        _row(interval, machine_id, counted, whole, data_dir)
         for interval, machine_id, counted, whole in found
-        if machine_id in asked.shown and (whole or not interval.counts or asked.is_all)
+        # Of an estimate only the part that is the contract's in the period is known here.
+        if machine_id in asked.shown and (interval.only is None or whole)
     ]
-    rows = [row for row in rows if row["end"] > asked.start or row["start"] >= asked.start]
-    shown = sum(int(row["counted"].scaleb(9, context=EXACT)) for row in rows)
-    return [
-        _level(calc, asked, rows, _quantity(total), _quantity(shown)),
-        _batches(calc, rows, _quantity(shown)),
-    ]
+    return [_level(calc, asked, rows, _quantity(total)), _batches(calc, rows)]
 
 
 def _asked(marts: Marts, calc: Row, day: date | None, machine: str | None) -> _Asked:
@@ -164,8 +160,6 @@ def _asked(marts: Marts, calc: Row, day: date | None, machine: str | None) -> _A
         row = facts.machine_day(marts, calc, machine, day)
         expected = Decimal(0) if row is None else row["quantity"]
         of, machines = f"what usage_daily has of {machine} that day", (machine,)
-    if len(machines) > 1 and machine is not None:
-        of += ", of all machines"
     return _Asked(
         calc=calc,
         start=start,
@@ -261,7 +255,7 @@ def _cut(
 
 
 def _row(
-    interval: Interval, machine_id: str | None, counted: int, data_dir: Path
+    interval: Interval, machine_id: str | None, counted: int, whole: int, data_dir: Path
 ) -> dict[str, Any]:
     last = interval.readings[-1] if interval.readings else None
     return {
@@ -273,6 +267,7 @@ def _row(
         "landed": " → ".join(number(reading.value) for reading in interval.readings) or None,
         "unit": last.unit if last else None,
         "quantity": None if interval.quantity is None else _quantity(interval.quantity),
+        "used": _quantity(whole),
         "counted": _quantity(counted),
         "fate": interval.fate,
         "note": interval.note,
@@ -296,54 +291,51 @@ def _row(
     }
 
 
-def _level(
-    calc: Row, asked: _Asked, rows: list[dict[str, Any]], total: Decimal, shown: Decimal
-) -> Level:
+def _level(calc: Row, asked: _Asked, rows: list[dict[str, Any]], total: Decimal) -> Level:
     unit = canonical_unit(calc)
+    column = "used" if asked.is_all else "counted"
+    shown = added(rows, column)
+    others = total - shown
     notes: list[str] = []
     fates: dict[str, int] = defaultdict(int)
     for row in rows:
         if row["fate"] != "accepted":
             fates[row["fate"]] += 1
     if fates:
-        said = ", ".join(f"{count} {fate}" for fate, count in sorted(fates.items()))
+        said = ", ".join(f"{count:,} {fate}" for fate, count in sorted(fates.items()))
         notes.append(f"Not counted: {said}.")
-    estimated = sum((row["counted"] for row in rows if row["kind"] == "estimate"), start=Decimal(0))
+    estimated = added([row for row in rows if row["kind"] == "estimate"], "counted")
     if estimated:
         notes.append(f"{number(estimated)} {unit} of it is estimated.")
     if asked.is_all:
+        notes.append(f"Of it counts for this line: {number(added(rows, 'counted'))} {unit}.")
+    expected = None if asked.expected is None else asked.expected - others
+    if expected is not None and shown != expected:
         notes.append(
-            f"All of it in the period: {number(total)} {unit}; what counts here: "
-            f"{number(shown)} {unit}."
-        )
-    elif shown != total:
-        notes.append(f"All machines: {number(total)} {unit}; shown here: {number(shown)} {unit}.")
-    agrees = None if asked.expected is None else total == asked.expected
-    if agrees is False and asked.expected is not None:
-        notes.append(
-            f"The readings found in the landed files come to {number(total)} {unit}, "
-            f"{number(asked.expected - total)} {unit} are not found in them."
+            f"The readings found in the landed files come to {number(shown)} {unit}; "
+            f"{number(expected - shown)} {unit} are not found in them."
         )
     return Level(
         name="intervals",
         title=asked.title,
         columns=(
             *(("machine_id",) if len(asked.shown) > 1 else ()),
-            *("meter_id", "start", "end", "kind", "landed", "unit", "counted", "fate", "note"),
-            *("batch_id", "fetched_at"),
+            *("meter_id", "start", "end", "kind", "landed", "unit"),
+            *(("used",) if asked.is_all else ()),
+            *("counted", "fate", "note", "batch_id", "fetched_at"),
         ),
         rows=rows,
         unit=unit,
-        sum_column="counted",
-        sum=total,
-        of=asked.of,
-        expected=asked.expected,
-        agrees=agrees,
+        sum_column=column,
+        sum=shown,
+        of=asked.of + (f" less {number(others)} {unit} of the other machines" if others else ""),
+        expected=expected,
+        agrees=None if expected is None else shown == expected,
         notes=notes,
     )
 
 
-def _batches(calc: Row, rows: Sequence[Row], shown: Decimal) -> Level:
+def _batches(calc: Row, rows: Sequence[Row]) -> Level:
     """The batches of the readings shown, and what of them counts. What two batches made between
     them counts where its last reading lies."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -377,7 +369,7 @@ def _batches(calc: Row, rows: Sequence[Row], shown: Decimal) -> Level:
         }
         for kind, counted in sorted(without.items())
     ]
-    total = added(batches, "counted")
+    total, shown = added(batches, "counted"), added(rows, "counted")
     return Level(
         name="batches",
         title="Landed batches",

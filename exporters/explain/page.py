@@ -148,7 +148,7 @@ def _level(level: Level, *, in_full: bool) -> Part:
     cells = [[_cell(column, row[column]) for column in columns] for row in kept]
     if rest:
         summed = [
-            _cell(column, added(rest, column)) if column == level.sum_column else ""
+            _cell(column, added(rest, column)) if column in (level.sum_column, "counted") else ""
             for column in columns
         ]
         summed[0] = f"… {len(rest)} more"
