@@ -671,6 +671,38 @@ def story(app: App, statement: str) -> int:
     return DONE
 
 
+@command(cli, "explain")
+@click.argument("line_key")
+@click.option("--day", type=DAY, help="Its readings of one day of the contract's clock.")
+@click.option("--machine", metavar="MACHINE", help="Its readings of one machine.")
+@click.option("--all", "in_full", is_flag=True, help="Every row of every level.")
+def explain_line(
+    app: App, line_key: str, day: date | None, machine: str | None, in_full: bool
+) -> int:
+    """Take a statement line apart: rule, sites, machines, days, readings, landed batches.
+
+    LINE_KEY is the line's key, as `m2c statements STATEMENT --json` and the mart statement_lines
+    have it. Sums are compared at every level; one that does not agree ends with exit code 1.
+    """
+    from exporters.explain import ExplainError, explain, page
+
+    try:
+        told = explain(app.data_dir.marts, app.data_dir.root, line_key, day=day, machine=machine)
+    except ExplainError as error:
+        raise click.UsageError(str(error)) from error
+    if app.terminal.as_json:
+        app.terminal.json(told.as_dict())
+    else:
+        for part in page(told, in_full=in_full):
+            if part.heading is not None:
+                app.terminal.heading(part.heading)
+            app.terminal.lines(part.lines)
+            if part.columns:
+                app.terminal.table(part.columns, part.rows)
+            app.terminal.lines(part.after)
+    return DONE if told.agrees else NEEDS_PERSON
+
+
 @command(cli)
 @click.option("--period", type=PERIOD, help="Only this month.")
 @click.argument("statement", required=False)
@@ -685,7 +717,10 @@ def statements(app: App, period: str | None, statement: str | None) -> int:
             ]
         else:
             rows = queries.statement_lines(marts, statement)
-            columns = ["description", "quantity", "unit", "amount", "tax_amount", "currency"]
+            columns = [
+                *("description", "quantity", "unit", "amount", "tax_amount", "currency"),
+                "line_key",
+            ]
             if not rows:
                 raise click.BadParameter(f"no statement {statement!r}; see `m2c statements`")
     if app.terminal.as_json:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from connectors.book import Book, BookError, compile_book, load_book
 from connectors.compaction import Compaction, compact
-from connectors.landing import Manifest, scan
+from connectors.manifest import Manifest, scan
 from exporters.ledger.extract import write_extract
 from orchestration.locks import hold
 from orchestration.settings import DataDir, SettingsError, code_version

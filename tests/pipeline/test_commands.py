@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow.parquet as pq
 import pytest
 
 from orchestration.cli import cli, main
@@ -160,6 +161,70 @@ def test_readers_print_one_document_or_words(
     words = here(invoiced.place.data_dir, *arguments)
     assert words.code == answer.code
     assert words.out != answer.out
+
+
+LINE = f"K-4001/{PERIOD}/1/energy/ET-ADD1/-"
+
+
+def test_explain_takes_a_line_apart_down_to_its_batches(here: Any, invoiced: Any) -> None:
+    data_dir = invoiced.place.data_dir
+    told = json.loads(here(data_dir, "explain", LINE, "--json").out)
+    assert (told["line"]["line_key"], told["agrees"]) == (LINE, True)
+    levels = {level["name"]: level for level in told["levels"]}
+    assert {level["agrees"] for level in levels.values()} == {True}
+    assert levels["days"]["sum"] == levels["machines"]["sum"]
+    day = levels["days"]["rows"][10]
+    assert day["batches"][0]["files"][0].startswith("landing/readings/site_id=ET-ADD1/")
+
+    machine = levels["machines"]["rows"][0]["machine_id"]
+    asked = ("explain", LINE, "--day", day["day"], "--machine", machine)
+    readings = json.loads(here(data_dir, *asked, "--json").out)["levels"][-2]
+    assert (readings["name"], readings["agrees"]) == ("intervals", True)
+    assert {row["machine_id"] for row in readings["rows"]} == {machine}
+    words = here(data_dir, *asked)
+    assert words.code == 0, words.err
+    for word in (told["rule"]["words"], machine, "Landed batches", "days add up to", ": yes"):
+        assert word in words.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((LINE[:-2],), f"did you mean {LINE}"),
+        ((LINE, "--day", "2026-01-01"), "has no usage on 2026-01-01"),
+        ((LINE, "--machine", "nobody"), "machine 'nobody' has no usage at ET-ADD1"),
+        ((f"K-1001/{PERIOD}/1/hosting/NO-OSL1/-", "--day", f"{PERIOD}-03"), "is recurring"),
+    ],
+)
+def test_explain_says_what_it_cannot(
+    here: Any, invoiced: Any, arguments: tuple[str, ...], said: str
+) -> None:
+    answer = here(invoiced.place.data_dir, "explain", *arguments)
+    assert answer.code == 2
+    assert said in " ".join(answer.err.split())
+
+
+def test_explain_tells_what_the_landed_files_do_not_hold(here: Any, built: Any) -> None:
+    told = json.loads(here(built.data_dir, "explain", LINE, "--json").out)
+    (days,) = (level for level in told["levels"] if level["name"] == "days")
+    day = days["rows"][10]
+    path = built.data_dir / day["batches"][-1]["files"][0]
+    table = pq.read_table(path, partitioning=None)
+    pq.write_table(table.slice(0, 0), path)
+
+    answer = here(built.data_dir, "explain", LINE, "--day", day["day"], "--json")
+    assert answer.code == 1
+    (readings,) = (
+        level for level in json.loads(answer.out)["levels"] if level["name"] == "intervals"
+    )
+    assert readings["agrees"] is False
+    assert "are not found in them" in readings["notes"][-1]
+    assert here(built.data_dir, "explain", LINE, "--day", day["day"]).code == 1
+
+    path.unlink()
+    answer = here(built.data_dir, "explain", LINE, "--day", day["day"])
+    assert answer.code == 1
+    assert f"{path.name} is not there any more" in answer.err
 
 
 def test_status_shows_where_things_stand(here: Any, invoiced: Any) -> None:

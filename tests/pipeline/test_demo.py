@@ -8,6 +8,9 @@ from decimal import Decimal
 from email import message_from_bytes, policy
 from typing import Any
 
+from exporters.explain import explain
+from exporters.marts import open_marts
+
 PERIOD = "2026-10"
 
 
@@ -92,6 +95,23 @@ def test_each_statement_has_its_reports(demo: Any) -> None:
     folder = demo.place / "reports" / PERIOD
     for ending in ("pdf", "xlsx", "html"):
         assert len([p for p in folder.rglob(f"*.{ending}") if "review" not in p.name]) == count
+
+
+def test_every_line_comes_apart_and_adds_up(demo: Any) -> None:
+    data_dir = demo.place.data_dir
+    with open_marts(data_dir / "published" / "marts.duckdb") as marts:
+        keys = [row["line_key"] for row in marts.rows("select line_key from statement_lines")]
+        assert keys
+        for key in keys:
+            told = explain(marts, data_dir, key)
+            assert told.agrees, (key, told.as_dict())
+            days = [
+                row["day"] for level in told.levels if level.name == "days" for row in level.rows
+            ]
+            # One day of each line down to the landed files; the golden scenarios look at all.
+            for day in days[len(days) // 2 :][:1]:
+                readings, batches = explain(marts, data_dir, key, day=day).levels[-2:]
+                assert (readings.agrees, batches.agrees) == (True, True), (key, day, readings.notes)
 
 
 def test_the_ledger_was_not_tampered_with(demo: Any) -> None:

@@ -36,6 +36,8 @@ MARTS = {
         "xero_tax_types",
         "xero_tracking",
     ),
+    *("adjustments", "line_bands", "line_bases", "line_calculations", "line_days", "line_events"),
+    *("credits", "landed_files", "line_machines", "reading_edits", "usage_batches", "usage_units"),
 }
 JOBS = {
     "build": {

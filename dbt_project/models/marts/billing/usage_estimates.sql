@@ -9,6 +9,9 @@ with pieces as (
         contract_id,
         period,
         method,
+        interval_start,
+        interval_end,
+        interval_quantity,
         piece_start,
         piece_end,
         quantity,
@@ -42,7 +45,10 @@ select
     pieces.quantity,
     units.canonical_unit as unit,
     pieces.gap_start,
-    pieces.gap_end
+    pieces.gap_end,
+    pieces.interval_start as estimate_start,
+    pieces.interval_end as estimate_end,
+    pieces.interval_quantity as estimate_quantity
 from pieces
 inner join units
     on pieces.metric = units.usage_metric
