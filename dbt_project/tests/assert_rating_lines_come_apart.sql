@@ -1,5 +1,23 @@
--- What explains a line adds up to it: machines and days to the usage at the site, what it is computed from to its quantity or amount.
-with calculations as (
+-- Of what this run rated, what explains a line adds up to it: days to the usage at the site, what it is computed from to its amount.
+with runs as (
+
+    select max(run_no) as run_no
+    from {{ ref('int_metering__runs_done') }}
+
+),
+
+rated_now as (
+
+    select
+        scope.contract_id,
+        scope.period
+    from {{ ref('int_rating__scope') }} as scope
+    inner join runs
+        on scope.run_no = runs.run_no
+
+),
+
+calculations as (
 
     select
         line_key,
@@ -43,6 +61,10 @@ select
     days.quantity as days_quantity,
     calculations.usage
 from calculations
+inner join rated_now
+    on
+        calculations.contract_id = rated_now.contract_id
+        and calculations.period = rated_now.period
 inner join days
     on
         calculations.period = days.period
@@ -58,6 +80,7 @@ where
     )
     or (
         calculations.charge_model = 'index'
+        and calculations.exact_amount is not null
         and calculations.plan_amount is distinct from {{ to_minor_unit('calculations.exact_amount', 'calculations.plan_minor_units') }}
     )
     or (

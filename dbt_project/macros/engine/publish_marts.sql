@@ -41,7 +41,9 @@
                     {%- set changed = {
                         'date': '(site_id, usage_date) in (select (site_id, usage_date) from intermediate.int_metering__touched_dates where run_no > '
                             ~ since_run ~ ')',
-                        'run': 'run_no > ' ~ since_run
+                        'run': 'run_no > ' ~ since_run,
+                        'rated': '(contract_id, period) in (select (contract_id, period) from intermediate.int_rating__scope where run_no > '
+                            ~ since_run ~ ')'
                     }[published_by] -%}
                     {%- do statements.append('delete from ' ~ table ~ ' where ' ~ changed) -%}
                     {%- do statements.append('insert into ' ~ table ~ ' ' ~ rows ~ ' where ' ~ changed) -%}

@@ -8,16 +8,25 @@
     {%- set target = this.incorporate(type='table') -%}
     {%- set computed = make_temp_relation(target) -%}
     {{ run_hooks(pre_hooks) }}
+    {%- if config.get('contract').enforced -%}{%- do get_assert_columns_equivalent(sql) -%}{%- endif -%}
     {%- do run_query('create or replace temp table ' ~ computed.identifier ~ ' as ' ~ sql) -%}
     {%- set columns = 'select string_agg(column_name || column_type, \',\') from (describe from ' -%}
+    {#- A run that rates nothing finds here what an earlier one rated. -#}
+    {%- set due = ' where (contract_id, period) in (select (contract_id, period) from ' ~ ref('int_rating__scope') ~ ' where is_due)' -%}
     {#- Other columns are of another program, whose rules make everything due. -#}
     {%- if load_relation(this) is none
         or run_query(columns ~ target ~ ')').rows[0][0] != run_query(columns ~ computed.identifier ~ ')').rows[0][0] -%}
-        {%- do run_query('create or replace table ' ~ target ~ ' as from ' ~ computed.identifier) -%}
+        {%- if config.get('contract').enforced -%}
+            {%- do run_query(
+                'begin;\ncreate or replace table ' ~ target ~ get_table_columns_and_constraints() ~ ';\ninsert into ' ~ target ~ ' from '
+                ~ computed.identifier ~ ';\ncommit'
+            ) -%}
+        {%- else -%}
+            {%- do run_query('create or replace table ' ~ target ~ ' as from ' ~ computed.identifier) -%}
+        {%- endif -%}
     {%- else -%}
         {%- do run_query(
-            'begin;\ndelete from ' ~ target ~ ' where (contract_id, period) in (select (contract_id, period) from ' ~ ref('int_rating__scope')
-            ~ ' where is_due);\ninsert into ' ~ target ~ ' from ' ~ computed.identifier ~ ';\ncommit'
+            'begin;\ndelete from ' ~ target ~ due ~ ';\ninsert into ' ~ target ~ ' from ' ~ computed.identifier ~ due ~ ';\ncommit'
         ) -%}
     {%- endif -%}
     {%- do run_query('drop table ' ~ computed.identifier) -%}

@@ -4,32 +4,14 @@ with charges as (
         contract_id,
         term_no,
         period,
-        plan_id,
-        plan_version,
         plan_currency,
         plan_minor_units,
         charge_code,
         charge_model,
         unit,
-        index_id,
-        coalesce(multiplier, 1) as multiplier,
-        coalesce(adder, 0) as adder
+        index_id
     from {{ ref('int_rating__segment_charges') }}
     where charge_model = 'index'
-
-),
-
-hours as (
-
-    select
-        contract_id,
-        term_no,
-        period,
-        site_id,
-        window_start as hour_start,
-        quantity
-    from {{ ref('int_rating__window_usage') }}
-    where window_minutes = 60 and quantity > 0
 
 ),
 
@@ -47,75 +29,7 @@ site_usage as (
 
 ),
 
-prices as (
-
-    select
-        index_id,
-        hour_start,
-        price,
-        currency
-    from {{ ref('int_rating__index_prices') }}
-
-),
-
-fx_spans as (
-
-    select
-        base,
-        quote,
-        valid_from,
-        valid_to,
-        rate
-    from {{ ref('int_rating__fx_spans') }}
-
-),
-
 priced_hours as (
-
-    select
-        charges.contract_id,
-        charges.term_no,
-        charges.period,
-        charges.charge_code,
-        site_usage.site_id,
-        charges.multiplier,
-        charges.adder,
-        hours.hour_start,
-        hours.quantity,
-        prices.price is null as lacks_price,
-        prices.price is not null and prices.currency != charges.plan_currency and fx_spans.rate is null as lacks_rate,
-        case
-            when prices.currency = charges.plan_currency then cast(prices.price as decimal(38, 9))
-            else {{ round_half_away(exact_product('prices.price', 6, 'fx_spans.rate', 12), 9) }}
-        end as price
-    from charges
-    inner join site_usage
-        on
-            charges.contract_id = site_usage.contract_id
-            and charges.term_no = site_usage.term_no
-            and charges.period = site_usage.period
-            and charges.charge_code = site_usage.charge_code
-    inner join hours
-        on
-            charges.contract_id = hours.contract_id
-            and charges.term_no = hours.term_no
-            and charges.period = hours.period
-            and site_usage.site_id = hours.site_id
-    left join prices
-        on
-            charges.index_id = prices.index_id
-            and hours.hour_start = prices.hour_start
-    left join fx_spans
-        on
-            prices.currency = fx_spans.base
-            and charges.plan_currency = fx_spans.quote
-            and cast(hours.hour_start at time zone 'UTC' as date) >= fx_spans.valid_from
-            and cast(hours.hour_start at time zone 'UTC' as date) < fx_spans.valid_to
-
-),
-
--- kWh × (price × multiplier + adder) has 22 decimals and is 1000 times the amount.
-thousandfold_hours as (
 
     select
         contract_id,
@@ -124,13 +38,10 @@ thousandfold_hours as (
         charge_code,
         site_id,
         hour_start,
+        thousandfold,
         lacks_price,
-        lacks_rate,
-        {{ exact_product(
-            'quantity', 9,
-            exact_product('price', 9, 'multiplier', 4) ~ ' + cast(adder as decimal(38, 13))', 13
-        ) }} as thousandfold
-    from priced_hours
+        lacks_rate
+    from {{ ref('int_rating__priced_hours') }}
 
 ),
 
@@ -147,8 +58,9 @@ added_up as (
         sum(thousandfold - floor(thousandfold)) as below,
         count(*) filter (where lacks_price) as hours_without_price,
         count(*) filter (where lacks_rate) as hours_without_rate,
+        count(*) filter (where thousandfold is null and not lacks_price and not lacks_rate) as hours_too_large,
         min(hour_start) filter (where lacks_price or lacks_rate) as first_lacking_at
-    from thousandfold_hours
+    from priced_hours
     group by contract_id, term_no, period, charge_code, site_id
 
 ),
@@ -163,6 +75,7 @@ carried as (
         site_id,
         hours_without_price,
         hours_without_rate,
+        hours_too_large,
         first_lacking_at,
         whole + cast(floor(below) as hugeint) as whole,
         {{ digits_integer('below - floor(below)', 22) }} as below
@@ -181,6 +94,7 @@ magnitudes as (
         site_id,
         hours_without_price,
         hours_without_rate,
+        hours_too_large,
         first_lacking_at,
         whole < 0 as is_negative,
         case when whole < 0 and below > 0 then -whole - 1 else abs(whole) end as whole,
@@ -200,6 +114,7 @@ first_digits as (
         magnitudes.site_id,
         magnitudes.hours_without_price,
         magnitudes.hours_without_rate,
+        magnitudes.hours_too_large,
         magnitudes.first_lacking_at,
         magnitudes.is_negative,
         magnitudes.whole,
@@ -227,6 +142,7 @@ second_digits as (
         site_id,
         hours_without_price,
         hours_without_rate,
+        hours_too_large,
         first_lacking_at,
         is_negative,
         whole,
@@ -248,6 +164,7 @@ last_digits as (
         site_id,
         hours_without_price,
         hours_without_rate,
+        hours_too_large,
         first_lacking_at,
         is_negative,
         whole,
@@ -268,6 +185,7 @@ totals as (
         site_id,
         hours_without_price,
         hours_without_rate,
+        hours_too_large,
         first_lacking_at,
         case when is_negative then -1 else 1 end as sign,
         whole,
@@ -289,11 +207,11 @@ select
     {{ line_quantity('site_usage.usage') }} as quantity,
     charges.unit,
     case
-        when totals.hours_without_price + totals.hours_without_rate = 0
+        when totals.hours_without_price + totals.hours_without_rate + totals.hours_too_large = 0
             then cast({{ unscaled_decimal('totals.sign * totals.unit_price', 9) }} as decimal(38, 9))
     end as unit_price,
     case
-        when totals.hours_without_price + totals.hours_without_rate = 0
+        when totals.hours_without_price + totals.hours_without_rate + totals.hours_too_large = 0
             then
                 {{ line_amount(
                     unscaled_decimal('totals.sign * ' ~ thousandth_in_cents('totals.whole', 'charges.plan_minor_units'), 2),

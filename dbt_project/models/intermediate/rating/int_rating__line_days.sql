@@ -9,14 +9,10 @@ with charges as (
         period,
         plan_id,
         plan_version,
-        plan_currency,
         charge_code,
         charge_model,
         metric,
         calendar_id,
-        index_id,
-        coalesce(multiplier, 1) as multiplier,
-        coalesce(adder, 0) as adder,
         case charge_model when 'index' then 60 else window_minutes end as window_minutes
     from {{ ref('int_rating__segment_charges') }}
     where
@@ -144,43 +140,16 @@ calendar_slots as (
 
 ),
 
-prices as (
-
-    select
-        index_id,
-        hour_start,
-        price,
-        currency
-    from {{ ref('int_rating__hour_prices') }}
-
-),
-
-fx_spans as (
-
-    select
-        base,
-        quote,
-        valid_from,
-        valid_to,
-        rate
-    from {{ ref('int_rating__fx_spans') }}
-
-),
-
 placed_charges as (
 
     select
         charges.contract_id,
         charges.term_no,
         charges.period,
-        charges.plan_currency,
         charges.charge_code,
         charges.charge_model,
         charges.metric,
         charges.calendar_id,
-        charges.index_id,
-        charges.multiplier,
-        charges.adder,
         charges.window_minutes,
         charge_sites.site_id,
         sites.timezone,
@@ -560,38 +529,16 @@ band_usage as (
 priced_hours as (
 
     select
-        placed_charges.contract_id,
-        placed_charges.term_no,
-        placed_charges.period,
-        placed_charges.charge_code,
-        placed_charges.site_id,
-        placed_charges.multiplier,
-        placed_charges.adder,
-        {{ utc_date('window_usage.window_start') }} as usage_date,
-        window_usage.quantity,
-        case
-            when prices.currency = placed_charges.plan_currency then cast(prices.price as decimal(38, 9))
-            else {{ round_half_away(exact_product('prices.price', 6, 'fx_spans.rate', 12), 9) }}
-        end as price
-    from placed_charges
-    inner join window_usage
-        on
-            placed_charges.contract_id = window_usage.contract_id
-            and placed_charges.term_no = window_usage.term_no
-            and placed_charges.period = window_usage.period
-            and placed_charges.site_id = window_usage.site_id
-            and placed_charges.window_minutes = window_usage.window_minutes
-    left join prices
-        on
-            placed_charges.index_id = prices.index_id
-            and window_usage.window_start = prices.hour_start
-    left join fx_spans
-        on
-            prices.currency = fx_spans.base
-            and placed_charges.plan_currency = fx_spans.quote
-            and {{ utc_date('window_usage.window_start') }} >= fx_spans.valid_from
-            and {{ utc_date('window_usage.window_start') }} < fx_spans.valid_to
-    where placed_charges.charge_model = 'index'
+        contract_id,
+        term_no,
+        period,
+        charge_code,
+        site_id,
+        {{ utc_date('hour_start') }} as usage_date,
+        quantity,
+        -- Larger ones would outgrow the sum of a month at 25 decimals.
+        case when abs(thousandfold) < 1000000000000 then thousandfold end as thousandfold
+    from {{ ref('int_rating__priced_hours') }}
 
 ),
 
@@ -675,7 +622,7 @@ inner join band_usage
         and placed_charges.calendar_id = band_usage.calendar_id
 where placed_charges.charge_model = 'time_of_use'
 union all
--- kWh × (price × multiplier + adder) has 22 decimals and is 1000 times the amount; a day with an hour that lacks its price has none.
+-- A thousandth of the hours' sum; a day with an hour that lacks its price has none.
 select
     contract_id,
     term_no,
@@ -686,14 +633,7 @@ select
     usage_date,
     cast(sum(quantity) as decimal(38, 9)) as quantity,
     cast(null as decimal(38, 9)) as estimated_quantity,
-    case
-        when count(*) filter (where price is null and quantity > 0) = 0
-            then {{ exact_product(
-                'sum(' ~ exact_product(
-                    'quantity', 9, exact_product('price', 9, 'multiplier', 4) ~ ' + cast(adder as decimal(38, 13))', 13
-                ) ~ ')', 22, '0.001', 3
-            ) }}
-    end as exact_amount,
+    case when count(*) = count(thousandfold) then {{ exact_product('sum(thousandfold)', 22, '0.001', 3) }} end as exact_amount,
     cast(null as timestamptz) as peak_start,
     cast(null as decimal(38, 9)) as peak_quantity
 from priced_hours

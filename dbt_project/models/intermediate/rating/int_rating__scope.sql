@@ -107,7 +107,7 @@ judged as (
         or coalesce(compared.period = build_context.also_period, false)
         or (
             coalesce(compared.period >= first_adjustable.period, true)
-            and coalesce(compared.fingerprint_now != compared.fingerprint_rated, true)
+            and coalesce(compared.fingerprint_now, '') != coalesce(compared.fingerprint_rated, '')
         ) as is_due
     from compared
     cross join build_context

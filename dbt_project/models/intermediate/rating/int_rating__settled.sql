@@ -1,9 +1,14 @@
 {{ config(
-    post_hook="delete from {{ ref('int_rating__scope') }} where is_due and fingerprint is null;
-        update {{ ref('int_rating__scope') }} set is_due = false where is_due"
+    post_hook="update {{ ref('int_rating__scope') }} set is_due = false where is_due"
 ) }}
 
 -- depends_on: {{ ref('int_billing__charge_lines') }}
+-- depends_on: {{ ref('line_bands') }}
+-- depends_on: {{ ref('line_bases') }}
+-- depends_on: {{ ref('line_calculations') }}
+-- depends_on: {{ ref('line_events') }}
+-- depends_on: {{ ref('line_days') }}
+-- depends_on: {{ ref('line_machines') }}
 select
     max(run_no) as run_no,
     count(*) filter (where is_due) as rated,

@@ -1,3 +1,6 @@
+{{ config(materialized='rated', meta={'published_by': 'rated'}) }}
+
+-- depends_on: {{ ref('int_rating__scope') }}
 with line_bases as (
 
     select
