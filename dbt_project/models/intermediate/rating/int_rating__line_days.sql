@@ -461,6 +461,38 @@ band_cuts as (
 
 ),
 
+-- One small table of band and date, or the quarters of a contract would meet those of every date.
+clocks as (
+
+    select distinct
+        calendar_id,
+        timezone,
+        billing_timezone
+    from timed_places
+
+),
+
+banded_quarters as materialized (
+
+    select
+        clocks.calendar_id,
+        clocks.timezone,
+        clocks.billing_timezone,
+        calendar_slots.slot_no,
+        calendar_slots.band,
+        quarter_dates.local_date
+    from clocks
+    inner join calendar_slots
+        on
+            clocks.calendar_id = calendar_slots.calendar_id
+            and clocks.timezone = calendar_slots.timezone
+    inner join quarter_dates
+        on
+            clocks.billing_timezone = quarter_dates.timezone
+            and calendar_slots.slot_no = quarter_dates.quarter_no
+
+),
+
 banded as (
 
     select
@@ -484,8 +516,8 @@ banded as (
         usage_quarters.site_id,
         usage_quarters.metric,
         timed_places.calendar_id,
-        quarter_dates.local_date,
-        calendar_slots.band,
+        banded_quarters.local_date,
+        banded_quarters.band,
         usage_quarters.quantity,
         false as is_estimated
     from usage_quarters
@@ -496,15 +528,12 @@ banded as (
             and usage_quarters.period = timed_places.period
             and usage_quarters.site_id = timed_places.site_id
             and usage_quarters.metric = timed_places.metric
-    inner join calendar_slots
+    inner join banded_quarters
         on
-            timed_places.calendar_id = calendar_slots.calendar_id
-            and timed_places.timezone = calendar_slots.timezone
-            and usage_quarters.quarter_no = calendar_slots.slot_no
-    inner join quarter_dates
-        on
-            timed_places.billing_timezone = quarter_dates.timezone
-            and usage_quarters.quarter_no = quarter_dates.quarter_no
+            timed_places.calendar_id = banded_quarters.calendar_id
+            and timed_places.timezone = banded_quarters.timezone
+            and timed_places.billing_timezone = banded_quarters.billing_timezone
+            and usage_quarters.quarter_no = banded_quarters.slot_no
 
 ),
 
@@ -542,7 +571,8 @@ priced_hours as (
 
 ),
 
-windowed as (
+-- Numbered before they are dated, or the windows of a contract would meet every date.
+windows as materialized (
 
     select
         placed_charges.contract_id,
@@ -550,7 +580,9 @@ windowed as (
         placed_charges.period,
         placed_charges.charge_code,
         placed_charges.site_id,
-        quarter_dates.local_date,
+        placed_charges.billing_timezone,
+        -- A window that the segment cuts is dated by its first quarter-hour inside.
+        {{ us('greatest(window_usage.window_start, segments.segment_start)') }} // {{ quarter_us }} as quarter_no,
         window_usage.window_start,
         window_usage.quantity
     from placed_charges
@@ -561,17 +593,31 @@ windowed as (
             and placed_charges.period = window_usage.period
             and placed_charges.site_id = window_usage.site_id
             and placed_charges.window_minutes = window_usage.window_minutes
-    -- A window that the segment cuts is dated by its first quarter-hour inside.
     inner join segments
         on
             placed_charges.contract_id = segments.contract_id
             and placed_charges.term_no = segments.term_no
             and placed_charges.period = segments.period
+    where placed_charges.charge_model = 'demand'
+
+),
+
+windowed as (
+
+    select
+        windows.contract_id,
+        windows.term_no,
+        windows.period,
+        windows.charge_code,
+        windows.site_id,
+        quarter_dates.local_date,
+        windows.window_start,
+        windows.quantity
+    from windows
     inner join quarter_dates
         on
-            placed_charges.billing_timezone = quarter_dates.timezone
-            and {{ us('greatest(window_usage.window_start, segments.segment_start)') }} // {{ quarter_us }} = quarter_dates.quarter_no
-    where placed_charges.charge_model = 'demand'
+            windows.billing_timezone = quarter_dates.timezone
+            and windows.quarter_no = quarter_dates.quarter_no
 
 )
 
