@@ -12,7 +12,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.book import Book, BookError, compile_book, load_book
@@ -104,7 +103,7 @@ def write_context(data_dir: DataDir, *, now: datetime, also_period: str | None) 
         "code_version": [code_version()],
         "also_period": [also_period],
         "ledger_head": [heads[0].as_py() if len(heads) else None],
-        "last_issued_period": [pc.max(issued).as_py()],
+        "last_issued_period": [max(issued.to_pylist(), default=None)],
     }
     data_dir.context.mkdir(parents=True, exist_ok=True)
     target = _context_of(data_dir)

@@ -38,7 +38,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 
-from exporters.ledger import migrate, tables
+from exporters.ledger import tables
 from exporters.ledger.chain import GENESIS, ChainFault, ChainHead, link_hash, row_hash
 from exporters.ledger.engine import WRITES, begin_writing, create, parse_url, sqlite_path
 from exporters.ledger.errors import AlreadyRecorded, AppendOnlyError, LedgerError
@@ -284,6 +284,9 @@ class Ledger:
         """
         ledger = cls(url, clock=clock, actor=actor or Actor.current())
         with _in_words("schema"):
+            # Alembic takes a fifth of a second to load, and most commands open no ledger.
+            from exporters.ledger import migrate
+
             migrate.upgrade(ledger._engine, now=clock())
         return ledger
 

@@ -29,6 +29,12 @@ TOLD = {
     "int_billing__charge_lines": "*",
     "statement_lines": "* exclude (book_version)",
     "int_rating__exceptions": "*",
+    "line_calculations": "*",
+    "line_machines": "*",
+    "line_days": "*",
+    "line_bands": "*",
+    "line_bases": "*",
+    "line_events": "*",
 }
 
 Change = Callable[[Pack, Random], None]
