@@ -36,6 +36,16 @@ charge_sites as (
 
 ),
 
+places as (
+
+    select
+        contract_id,
+        period,
+        site_id
+    from {{ ref('int_rating__places') }}
+
+),
+
 sites as (
 
     select
@@ -90,6 +100,11 @@ inner join charge_sites
         charges.plan_id = charge_sites.plan_id
         and charges.plan_version = charge_sites.version
         and charges.charge_code = charge_sites.code
+inner join places
+    on
+        charges.contract_id = places.contract_id
+        and charges.period = places.period
+        and charge_sites.site_id = places.site_id
 inner join sites
     on charge_sites.site_id = sites.site_id
 inner join runs
