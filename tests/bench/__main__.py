@@ -74,9 +74,9 @@ class Report:
     processes: list[measure.Part] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
-    def add(self, name: str, value: float, target: float | None = None) -> None:
-        """Add a figure."""
-        self.figures.append(Figure(name, round(value, 3), target))
+    def add(self, name: str, value: float, target: float | None = None, *, digits: int = 3) -> None:
+        """Add a figure, rounded to so many decimals."""
+        self.figures.append(Figure(name, round(value, digits), target))
 
     @property
     def missed(self) -> list[Figure]:
@@ -131,6 +131,7 @@ def measure_month(fleet: Fleet, data_dir: Path, report: Report, *, price: str) -
     report.add(
         f"month: cost of a million readings where an hour of this machine costs {price}",
         first.seconds / 3600 * float(price) / millions,
+        digits=6,
     )
     if first.tree_bytes is not None:
         report.add("month: peak memory, all processes, GiB", first.tree_bytes / _GIB, _PEAK_GIB)
