@@ -61,6 +61,11 @@ SOURCES = {
     " total decimal(18,2), content_hash varchar, has_code_adjustments boolean",
     "int_billing__statement_lines": "statement_id varchar, period varchar, contract_id varchar,"
     " site_id varchar",
+    "int_billing__statement_projections": "statement_id varchar, projected_net decimal(18,2),"
+    " projected_tax decimal(18,2)",
+    "int_billing__alerts": "period varchar, contract_id varchar, measure varchar,"
+    " value decimal(38,9), detail varchar, period_start timestamptz, alert_key varchar,"
+    " is_reached boolean",
     "ledger__exception_actions": "exception_id varchar, action varchar, recorded_at timestamptz",
     "int_rating__exceptions": "kind varchar, severity varchar, period varchar, site_id varchar,"
     " meter_id varchar, machine_id varchar, contract_id varchar, event_id varchar,"
