@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_metering__days') }}
 with statements as (
 
     select
@@ -41,7 +42,7 @@ usage as (
         site_id,
         quantity,
         estimated_quantity
-    from {{ ref('int_rating__machine_usage') }}
+    from {{ ref('int_metering__month_usage') }}
     where metric = 'energy'
 
 ),
@@ -49,12 +50,11 @@ usage as (
 energy_charges as (
 
     select
-        contract_id,
-        term_no,
-        period,
-        charge_code
-    from {{ ref('int_rating__segment_charges') }}
-    where metric = 'energy' or charge_model in ('index', 'demand')
+        plan_id,
+        version,
+        code
+    from {{ source('book', 'charges') }}
+    where metric = 'energy' or model in ('index', 'demand')
 
 ),
 
@@ -64,9 +64,11 @@ rated_lines as (
         contract_id,
         term_no,
         period,
+        plan_id,
+        plan_version,
         charge_code,
         site_id
-    from {{ ref('int_rating__lines') }}
+    from {{ ref('int_billing__charge_lines') }}
     where amount is not null
 
 ),
@@ -173,10 +175,9 @@ priced_places as (
     from rated_lines
     inner join energy_charges
         on
-            rated_lines.contract_id = energy_charges.contract_id
-            and rated_lines.term_no = energy_charges.term_no
-            and rated_lines.period = energy_charges.period
-            and rated_lines.charge_code = energy_charges.charge_code
+            rated_lines.plan_id = energy_charges.plan_id
+            and rated_lines.plan_version = energy_charges.version
+            and rated_lines.charge_code = energy_charges.code
 
 ),
 
