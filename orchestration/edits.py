@@ -17,13 +17,13 @@ import duckdb
 import pyarrow.parquet as pq
 
 from connectors.book.rows import ReadingEditRow
+from connectors.book.scalars import CANONICAL_UNIT
 from connectors.manifest import list_key
 from connectors.tables import READINGS
 from exporters.marts import Marts, MartsError, open_marts
 from orchestration.settings import DataDir
 
 _ENERGY = ("energy", "power")
-_UNITS = {"energy": "kWh", "runtime": "h", "traffic": "GB", "fuel": "l"}
 _READINGS = """
     with landed as (
         select metric, kind, unit, interval_start, interval_end, value, ingested_at, batch_id
@@ -153,7 +153,8 @@ def describe(edit: ReadingEditRow, lies: Touched) -> list[str]:
     if edit.action == "set" and edit.quantity is not None:
         place = "in their place" if count else "there"
         words.append(
-            f"It puts one interval of {_number(edit.quantity)} {_UNITS[edit.metric]} {place}, "
+            f"It puts one interval of {_number(edit.quantity)} "
+            f"{CANONICAL_UNIT[edit.metric]} {place}, "
             f"{_instant(edit.from_)} to {_instant(edit.to)}, accepted whatever the checks say."
         )
     if edit.action == "accept":

@@ -28,7 +28,7 @@ from orchestration.locks import hold
 from orchestration.settings import DataDir, SettingsError
 from orchestration.warehouse import write_context
 
-# What rating reads of metering, and by which columns it can be narrowed.
+# What rating reads of metering by contract and month.
 _USAGE = ("int_metering__month_usage", "int_metering__usage_quarters", "int_metering__pieces")
 _LINES = "int_billing__charge_lines"
 # The plan's own tables differ, and those that carry the version of the book or its words.

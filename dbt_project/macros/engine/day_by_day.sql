@@ -9,6 +9,11 @@
   of these models a table and leave out the loop: the SQL is the same.
 -#}
 
+{#- Names and types of a relation's columns as one text, to be compared. -#}
+{% macro columns_of(relation) -%}
+    {{ return(run_query("select string_agg(column_name || column_type, ',') from (describe from " ~ relation ~ ')').rows[0][0]) }}
+{%- endmacro %}
+
 {% macro now_view(relation) -%}
     {{ return('"hand"."main"."' ~ relation.identifier ~ '__now"') }}
 {%- endmacro %}
@@ -28,9 +33,7 @@
     {{ run_hooks(pre_hooks) }}
     {%- do run_query('create or replace view ' ~ now_view(target) ~ ' as ' ~ sql) -%}
     {#- Another program made other columns: start anew. The loop finds its own note gone with them. -#}
-    {%- set columns = 'select string_agg(column_name || column_type, \',\') from (describe from ' -%}
-    {%- if load_relation(this) is not none
-        and run_query(columns ~ target ~ ')').rows[0][0] != run_query(columns ~ now_view(target) ~ ')').rows[0][0] -%}
+    {%- if load_relation(this) is not none and columns_of(target) != columns_of(now_view(target)) -%}
         {%- do run_query('drop table ' ~ target) -%}
     {%- endif -%}
     {%- if config.get('contract').enforced -%}

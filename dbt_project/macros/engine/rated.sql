@@ -10,12 +10,10 @@
     {{ run_hooks(pre_hooks) }}
     {%- if config.get('contract').enforced -%}{%- do get_assert_columns_equivalent(sql) -%}{%- endif -%}
     {%- do run_query('create or replace temp table ' ~ computed.identifier ~ ' as ' ~ sql) -%}
-    {%- set columns = 'select string_agg(column_name || column_type, \',\') from (describe from ' -%}
     {#- A run that rates nothing finds here what an earlier one rated. -#}
     {%- set due = ' where (contract_id, period) in (select (contract_id, period) from ' ~ ref('int_rating__scope') ~ ' where is_due)' -%}
     {#- Other columns are of another program, whose rules make everything due. -#}
-    {%- if load_relation(this) is none
-        or run_query(columns ~ target ~ ')').rows[0][0] != run_query(columns ~ computed.identifier ~ ')').rows[0][0] -%}
+    {%- if load_relation(this) is none or columns_of(target) != columns_of(computed.identifier) -%}
         {%- if config.get('contract').enforced -%}
             {%- do run_query(
                 'begin;\ncreate or replace table ' ~ target ~ get_table_columns_and_constraints() ~ ';\ninsert into ' ~ target ~ ' from '
