@@ -86,18 +86,19 @@ def test_a_data_folder_half_made_is_made_again(open_dir: Path) -> None:
 
 @needs_postgres
 @pytest.mark.needs_postgres
-def test_where_the_server_s_user_cannot_go_nothing_is_left_behind(tmp_path: Path) -> None:
-    def elsewhere() -> set[Path]:
-        return set(Path(tempfile.gettempdir()).glob("m2c-sandbox-*"))
-
+def test_where_the_server_s_user_cannot_go_nothing_is_left_behind(
+    tmp_path: Path, open_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_dir.chmod(0o1777)
+    monkeypatch.setattr(tempfile, "tempdir", str(open_dir))
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    before = elsewhere()
     with PostgresServer(INSTALLATIONS[0], state_dir=closed / "state") as server:
         psycopg.connect(server.dsn("postgres")).close()
-        kept = list((closed / "state").glob("postgres-*/made"))
-        assert bool(kept) == (elsewhere() == before)
-    assert elsewhere() <= before
+        kept_in_state = list((closed / "state").glob("postgres-*/made"))
+        kept_elsewhere = list(open_dir.iterdir())
+        assert bool(kept_in_state) != bool(kept_elsewhere)
+    assert list(open_dir.iterdir()) == []
 
 
 OWNER = """
