@@ -94,23 +94,37 @@ class Marts:
         return found[0] if found else None
 
     def lines(self, statement_id: str) -> list[Row]:
-        """The lines of a statement, in bytewise order of line_key.
+        """The lines of a statement, in bytewise order of line_key, adjustments with their cause.
 
         A unit price of 10^9 and more does not fit the mart's column; it is what the amount comes to
         for one unit, to 9 decimals; the amount itself where a correction has no quantity.
         """
-        found = self.rows("SELECT * FROM statement_lines WHERE statement_id = ?", [statement_id])
+        found = self.rows(
+            "SELECT l.*, a.cause FROM statement_lines l "
+            "LEFT JOIN adjustments a ON l.line_key = a.line_key WHERE l.statement_id = ?",
+            [statement_id],
+        )
         for line in found:
             if line["unit_price"] is None:
                 line["unit_price"] = _price_of_one(line["amount"], line["quantity"])
         return sorted(found, key=lambda line: str(line["line_key"]))
+
+    def inputs(self, statement_id: str) -> list[Row]:
+        """What a statement takes account of that no earlier one did: contract_id, period,
+        book_digest, readings_digest."""
+        return self.rows(
+            "SELECT contract_id, period, book_digest, readings_digest FROM statement_inputs "
+            "WHERE statement_id = ? ORDER BY contract_id, period",
+            [statement_id],
+        )
 
     def blocking(self, period: str) -> dict[str, list[str]]:
         """Why statements of a period are blocked: `kind: detail` by statement_id."""
         found: dict[str, list[str]] = {}
         for row in self.rows(
             "SELECT statement_id, kind, detail FROM billing_exceptions "
-            "WHERE period = ? AND severity = 'blocking' AND statement_id IS NOT NULL "
+            "WHERE period = ? AND severity = 'blocking' AND status != 'resolved' "
+            "AND statement_id IS NOT NULL "
             "ORDER BY statement_id, kind, detail, exception_id",
             [period],
         ):

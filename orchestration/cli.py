@@ -19,8 +19,9 @@ from typing import Any
 import click
 
 from connectors.book import BookError, EditText, load_book, propose_edit, render_words
+from exporters import disputes
 from exporters.close import CloseError, RefusedError
-from exporters.ledger import LedgerError, actions
+from exporters.ledger import Ledger, LedgerError, actions
 from exporters.ledger.actions import ActionError, ActionReport
 from exporters.ledger.story import story as tell_story
 from exporters.marts import MartsError, open_marts
@@ -45,6 +46,7 @@ from orchestration.steps import (
     issue_period,
     land_sites,
     publish_period,
+    rate_again,
     read_payments,
     record_approval,
     refresh_marts,
@@ -412,13 +414,16 @@ def _with_reason(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--by", required=True, help="Who says so.")(function)
 
 
-def _act(app: App, action: Callable[..., ActionReport], **what: Any) -> int:
+def _act(app: App, action: Callable[..., ActionReport], *, rate: bool = False, **what: Any) -> int:
     with (
         hold(app.data_dir.locks, "warehouse", purpose=app.command, on_wait=app.terminal.note),
         open_ledger(app.data_dir, acting_as=what["by"]) as ledger,
     ):
         report = action(ledger, **what)
-    refresh_marts(app)
+    if rate:
+        rate_again(app)
+    else:
+        refresh_marts(app)
     return app.answer(
         {
             **report.as_dict(),
@@ -500,23 +505,58 @@ def promise(app: App, payer: str, until: date, by: str, reason: str) -> int:
 
 @cli.group()
 def dispute() -> None:
-    """Open or resolve a dispute of an issued statement."""
+    """Open or decide disputes of issued statements, of single lines, of charge events.
+
+    SUBJECT is a statement (number or id), a line_key, or an event_id. What is disputed is not asked
+    for until somebody decides: a line stays off its statement, or, once it is issued, nothing
+    chases the statement.
+    """
 
 
 @command(dispute, "open")
-@click.argument("statement")
+@click.argument("subject")
 @_with_reason
-def dispute_open(app: App, statement: str, by: str, reason: str) -> int:
-    """Open a dispute; reminders of the statement wait."""
-    return _act(app, actions.open_dispute, subject=statement, by=by, reason=reason)
+def dispute_open(app: App, subject: str, by: str, reason: str) -> int:
+    """Open a dispute."""
+    return _dispute(app, disputes.open_dispute, subject=subject, by=by, reason=reason)
 
 
 @command(dispute, "resolve")
-@click.argument("statement")
+@click.argument("subject")
+@click.option("--upheld", "outcome", flag_value="upheld", help="It is not owed: taken back.")
+@click.option("--rejected", "outcome", flag_value="rejected", help="It is owed: billed.")
 @_with_reason
-def dispute_resolve(app: App, statement: str, by: str, reason: str) -> int:
-    """End a dispute."""
-    return _act(app, actions.resolve_dispute, subject=statement, by=by, reason=reason)
+def dispute_resolve(app: App, subject: str, outcome: str | None, by: str, reason: str) -> int:
+    """Decide a dispute; of a line or an event say --upheld or --rejected."""
+    return _dispute(
+        app, disputes.resolve_dispute, subject=subject, outcome=outcome, by=by, reason=reason
+    )
+
+
+@command(dispute, "list")
+@click.option("--all", "with_decided", is_flag=True, help="Those that are decided, too.")
+def dispute_list(app: App, with_decided: bool) -> int:
+    """What is disputed, and what was decided."""
+    with open_marts(app.data_dir.marts) as marts:
+        rows = queries.disputes(marts, with_decided=with_decided)
+    if app.terminal.as_json:
+        app.terminal.json(rows)
+    else:
+        columns = ["scope", "subject", "state", "statement_id", "amount", "currency", "said_by"]
+        app.terminal.table(
+            [*columns, "reason"], [[row[c] for c in (*columns, "reason")] for row in rows]
+        )
+    return DONE
+
+
+def _dispute(app: App, action: Callable[..., ActionReport], **what: Any) -> int:
+    """What is billed changes with it: rated at once, so that statements show it."""
+
+    def act(ledger: Ledger, **said: Any) -> ActionReport:
+        with open_marts(app.data_dir.marts) as marts:
+            return action(ledger, marts=marts, **said)
+
+    return _act(app, act, rate=True, **what)
 
 
 @cli.group()

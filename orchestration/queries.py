@@ -140,6 +140,14 @@ def exceptions(marts: Marts, *, period: str | None, with_settled: bool) -> Rows:
     )
 
 
+def disputes(marts: Marts, *, with_decided: bool) -> Rows:
+    """What is disputed, oldest word first; what is decided only when asked for."""
+    return marts.rows(
+        "select * from disputes where $1 or state = 'open' order by recorded_at, scope, subject",
+        [with_decided],
+    )
+
+
 def statements(marts: Marts, *, period: str | None) -> Rows:
     """Statements with their state and what Xero says of their invoices."""
     return marts.rows(

@@ -124,6 +124,7 @@ class _Ready:
 
     statement: Row
     lines: list[Row]
+    inputs: list[Row]
     payer: Row
     seller: Row
     approvers: int
@@ -210,7 +211,14 @@ def _prepare(
         if not sellers:
             raise _Refusal("the book has no seller.yml: a statement must say who issues it")
         raise _Refusal(f"seller {statement['seller_id']!r} is not in seller.yml")
-    return _Ready(statement, lines, payer, seller, approvers_needed(payer))
+    return _Ready(
+        statement,
+        lines,
+        marts.inputs(statement["statement_id"]),
+        payer,
+        seller,
+        approvers_needed(payer),
+    )
 
 
 def _check_lines(statement: Row, lines: list[Row]) -> None:
@@ -269,9 +277,12 @@ def _freeze(tx: Transaction, ready: _Ready, now: datetime, code_version: str) ->
         tables.issued_lines,
         (
             {"statement_number": number, "line_no": line_no}
-            | {name: line.get(name) for name in LINE_COLUMNS}
+            | {name: line[name] for name in LINE_COLUMNS}
             for line_no, line in enumerate(ready.lines, start=1)
         ),
+    )
+    tx.record_many(
+        tables.issued_inputs, ({"statement_number": number} | noted for noted in ready.inputs)
     )
     return replace(planned, outcome="issued")
 

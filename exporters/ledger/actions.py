@@ -1,6 +1,7 @@
 """What people tell the ledger about money that is owed, and about exceptions: holds, promises,
-disputes, acknowledgements. Each is a fact with who and why. Statements may be named by number or by
-statement_id and are kept by number; saying again what holds already writes nothing."""
+acknowledgements. Disputes are in `exporters.disputes`. Each is a fact with who and why. Statements
+may be named by number or by statement_id and are kept by number; saying again what holds already
+writes nothing."""
 
 from __future__ import annotations
 
@@ -93,27 +94,16 @@ def promise(
 ) -> ActionReport:
     """A payer promised to pay by a date; the newest promise counts. Raises ActionError for a date
     before `today`."""
-    by, reason = _who_why(by, reason)
+    by, reason = who_and_why(by, reason)
     _known_payer(payer_id, known_payers)
     if until < today:
         raise ActionError(f"{payer_id} cannot promise to pay by {until}: that is before {today}")
     with ledger.transaction() as tx:
-        last = _newest(tx, tables.promises, payer_id=payer_id)
+        last = newest(tx, tables.promises, payer_id=payer_id)
         recorded = last is None or (last["until_date"], last["reason"]) != (until, reason)
         if recorded:
             tx.record(tables.promises, payer_id=payer_id, until_date=until, by=by, reason=reason)
     return ActionReport(f"promises to pay by {until}", payer_id, by, reason, recorded)
-
-
-def open_dispute(ledger: Ledger, *, subject: str, by: str, reason: str) -> ActionReport:
-    """The payer disputes an issued statement (number or statement_id): nothing chases it
-    meanwhile."""
-    return _set_dispute(ledger, "open", subject, by, reason)
-
-
-def resolve_dispute(ledger: Ledger, *, subject: str, by: str, reason: str) -> ActionReport:
-    """End a dispute. Raises ActionError if none was opened."""
-    return _set_dispute(ledger, "resolved", subject, by, reason)
 
 
 def acknowledge_exception(
@@ -141,20 +131,26 @@ def resolve_exception(
     return _act_on_exception(ledger, "resolve", exception_id, by, reason, known)
 
 
-def find_statement(reader: Reader, named: str) -> dict[str, Any]:
-    """The issued statement of a number or statement_id. Raises ActionError naming near ones."""
+def issued_statement(reader: Reader, named: str) -> dict[str, Any] | None:
+    """The issued statement of a number or statement_id, None if there is none."""
     table = tables.issued_statements
-    found = reader.first(
+    return reader.first(
         select(table).where(or_(table.c.statement_number == named, table.c.statement_id == named))
     )
+
+
+def find_statement(reader: Reader, named: str) -> dict[str, Any]:
+    """The issued statement of a number or statement_id. Raises ActionError naming near ones."""
+    found = issued_statement(reader, named)
     if found is not None:
         return found
+    table = tables.issued_statements
     known = [
         name
         for row in reader.query(select(table.c.statement_number, table.c.statement_id))
         for name in row.values()
     ]
-    raise ActionError(f"no issued statement {named!r}{_near(named, known)}")
+    raise ActionError(f"no issued statement {named!r}{near(named, known)}")
 
 
 def _set_hold(
@@ -166,7 +162,7 @@ def _set_hold(
     reason: str,
     known_payers: Collection[str] | None,
 ) -> ActionReport:
-    by, reason = _who_why(by, reason)
+    by, reason = who_and_why(by, reason)
     if scope not in {PAYER, STATEMENT}:
         raise ActionError(f"a hold is on a payer or a statement, not on a {scope!r}")
     if scope == PAYER:
@@ -174,7 +170,7 @@ def _set_hold(
     with ledger.transaction() as tx:
         if scope == STATEMENT:
             subject = find_statement(tx, subject)["statement_number"]
-        last = _newest(tx, tables.holds, scope=scope, subject=subject)
+        last = newest(tx, tables.holds, scope=scope, subject=subject)
         if last is None and not active:
             raise ActionError(f"there is no hold on {scope} {subject} to release")
         recorded = last is None or last["active"] != active
@@ -185,20 +181,6 @@ def _set_hold(
     return ActionReport("held" if active else "released", subject, by, reason, recorded)
 
 
-def _set_dispute(ledger: Ledger, state: str, subject: str, by: str, reason: str) -> ActionReport:
-    by, reason = _who_why(by, reason)
-    with ledger.transaction() as tx:
-        number = find_statement(tx, subject)["statement_number"]
-        last = _newest(tx, tables.disputes, subject=number)
-        if last is None and state == "resolved":
-            raise ActionError(f"there is no dispute about {number} to resolve")
-        recorded = last is None or last["state"] != state
-        if recorded:
-            tx.record(tables.disputes, subject=number, state=state, by=by, reason=reason)
-    words = "disputed" if state == "open" else "dispute resolved"
-    return ActionReport(words, number, by, reason, recorded)
-
-
 def _act_on_exception(
     ledger: Ledger,
     action: str,
@@ -207,11 +189,11 @@ def _act_on_exception(
     reason: str,
     known: Collection[str] | None,
 ) -> ActionReport:
-    by, reason = _who_why(by, reason)
+    by, reason = who_and_why(by, reason)
     if not exception_id.strip() or (known is not None and exception_id not in known):
-        raise ActionError(f"no exception {exception_id!r}{_near(exception_id, known or ())}")
+        raise ActionError(f"no exception {exception_id!r}{near(exception_id, known or ())}")
     with ledger.transaction() as tx:
-        last = _newest(tx, tables.exception_actions, exception_id=exception_id)
+        last = newest(tx, tables.exception_actions, exception_id=exception_id)
         recorded = last is None or (last["action"], last["reason"]) != (action, reason)
         if recorded:
             tx.record(
@@ -225,12 +207,14 @@ def _act_on_exception(
     return ActionReport(words, exception_id, by, reason, recorded)
 
 
-def _newest(tx: Transaction, table: Table, **subject: str) -> dict[str, Any] | None:
+def newest(tx: Transaction, table: Table, **subject: str) -> dict[str, Any] | None:
+    """The newest fact about a subject, given by its columns."""
     matches = (table.c[name] == value for name, value in subject.items())
     return tx.first(select(table).where(*matches).order_by(table.c.id.desc()))
 
 
-def _who_why(by: str, reason: str) -> tuple[str, str]:
+def who_and_why(by: str, reason: str) -> tuple[str, str]:
+    """Name and reason without the space around them; ActionError if one is empty."""
     if not by.strip() or not reason.strip():
         raise ActionError("say who (--by) and why (--reason)")
     return by.strip(), reason.strip()
@@ -238,9 +222,10 @@ def _who_why(by: str, reason: str) -> tuple[str, str]:
 
 def _known_payer(payer_id: str, known: Collection[str] | None) -> None:
     if not payer_id.strip() or (known is not None and payer_id not in known):
-        raise ActionError(f"no payer {payer_id!r}{_near(payer_id, known or ())}")
+        raise ActionError(f"no payer {payer_id!r}{near(payer_id, known or ())}")
 
 
-def _near(named: str, known: Collection[str]) -> str:
-    near = get_close_matches(named, list(known), n=3)
-    return f"; did you mean {', '.join(near)}?" if near else ""
+def near(named: str, known: Collection[str]) -> str:
+    """The end of an error about an unknown name: those that are nearly it."""
+    found = get_close_matches(named, list(known), n=3)
+    return f"; did you mean {', '.join(found)}?" if found else ""

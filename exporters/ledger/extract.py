@@ -3,10 +3,11 @@ change. Every file is always there (without rows while there is no ledger), each
 rename, and a file that would say the same is left untouched, so that whoever goes by its time sees
 no change.
 
-Facts: issued_statements, issued_lines, approvals, reminders, deliveries, exception_actions (all
-rows). Current state: documents (newest per statement_number), payments (newest per payment_id),
-holds (newest per scope and subject, inactive ones too), promises (newest per payer), disputes
-(newest per subject, resolved ones too). ledger_head: one row with the end of the hash chain."""
+Facts: issued_statements, issued_lines, issued_inputs, approvals, reminders, deliveries,
+exception_actions (all rows). Current state: documents (newest per statement_number), payments
+(newest per payment_id), holds (newest per scope and subject, inactive ones too), promises (newest
+per payer), disputes (newest per subject, resolved ones too), charge_disputes (newest per scope and
+subject). ledger_head: one row with the end of the hash chain."""
 
 from __future__ import annotations
 
@@ -63,6 +64,8 @@ def _columns(**types: pa.DataType) -> dict[str, tuple[pa.DataType, str]]:
 def _at(name: str) -> dict[str, tuple[pa.DataType, str]]:
     return {name: (INSTANT, "at")}
 
+
+SAID_BY: Final = {"said_by": (TEXT, "by")}  # `by` is a word of SQL
 
 EXTRACTS: Final = (
     Extract(
@@ -125,6 +128,17 @@ EXTRACTS: Final = (
             cause=TEXT,
         )
         | _at("issued_at"),
+    ),
+    Extract(
+        "issued_inputs",
+        _all_of(tables.issued_inputs),
+        _columns(
+            statement_number=TEXT,
+            contract_id=TEXT,
+            period=TEXT,
+            book_digest=TEXT,
+            readings_digest=TEXT,
+        ),
     ),
     Extract(
         "approvals",
@@ -210,9 +224,14 @@ EXTRACTS: Final = (
         _columns(payer_id=TEXT, until_date=DATE, by=TEXT, reason=TEXT) | _at("recorded_at"),
     ),
     Extract(
+        "charge_disputes",
+        _newest_of(tables.charge_disputes, "scope", "subject"),
+        _columns(scope=TEXT, subject=TEXT, state=TEXT, reason=TEXT) | SAID_BY | _at("recorded_at"),
+    ),
+    Extract(
         "disputes",
         _newest_of(tables.disputes, "subject"),
-        _columns(subject=TEXT, state=TEXT, by=TEXT, reason=TEXT) | _at("recorded_at"),
+        _columns(subject=TEXT, state=TEXT, reason=TEXT) | SAID_BY | _at("recorded_at"),
     ),
 )
 HEAD_SCHEMA: Final = pa.schema([("head_hash", TEXT), ("facts", pa.int64())])

@@ -146,6 +146,16 @@ def _after_issue(reader: Reader, number: str, payer_id: str) -> Iterator[StoryEv
         tables.disputes,
         reader.query(select(tables.disputes).where(tables.disputes.c.subject == number)),
     )
+    lines = select(tables.issued_lines.c.line_key).where(
+        tables.issued_lines.c.statement_number == number
+    )
+    charges = tables.charge_disputes
+    yield from _events(
+        charges,
+        reader.query(
+            select(charges).where(charges.c.scope == "line").where(charges.c.subject.in_(lines))
+        ),
+    )
 
 
 def _events(table: Table, rows: list[Row]) -> Iterator[StoryEvent]:
@@ -252,6 +262,11 @@ def _disputed(row: Row) -> str:
     return f"{state} by {row['by']}: {row['reason']}"
 
 
+def _charge_disputed(row: Row) -> str:
+    state = "disputed" if row["state"] == "open" else f"dispute {row['state']}"
+    return f"{row['scope']} {row['subject']}: {state} by {row['by']}: {row['reason']}"
+
+
 WORDS: Final[dict[str, Callable[[Row], str]]] = {
     "close_decisions": _decided,
     "approvals": _approved,
@@ -265,4 +280,5 @@ WORDS: Final[dict[str, Callable[[Row], str]]] = {
     "holds": _held,
     "promises": _promised,
     "disputes": _disputed,
+    "charge_disputes": _charge_disputed,
 }

@@ -153,6 +153,22 @@ issued_lines: Final = _fact(
     _maybe("cause"),
     UniqueConstraint("statement_number", "line_no"),
 )
+issued_inputs: Final = _fact(
+    # What a contract's month was rated from when a statement took account of it: digests of the
+    # rows of the book and of what had landed. A later difference is told by them to its cause.
+    "issued_inputs",
+    Column(
+        "statement_number",
+        Text,
+        ForeignKey("issued_statements.statement_number"),
+        nullable=False,
+    ),
+    _text("contract_id"),
+    _text("period"),
+    _text("book_digest"),
+    _text("readings_digest"),
+    UniqueConstraint("statement_number", "contract_id", "period"),
+)
 series_advances: Final = _fact(
     # Numbers up to series_no are taken (found in Xero after a restore): the next is the one after.
     "series_advances",
@@ -266,6 +282,19 @@ disputes: Final = _fact(
     _one_of("state", "open", "resolved"),
     Index(None, "subject"),
 )
+charge_disputes: Final = _fact(
+    # Of a statement line (subject: line_key) or a charge event (event_id). Upheld: it is not owed;
+    # rejected: it is.
+    "charge_disputes",
+    _text("scope"),
+    _text("subject"),
+    _text("state"),
+    _text("by"),
+    _text("reason"),
+    _one_of("scope", "line", "event"),
+    _one_of("state", "open", "upheld", "rejected"),
+    Index(None, "scope", "subject"),
+)
 exception_actions: Final = _fact(
     "exception_actions",
     _text("exception_id"),
@@ -309,6 +338,8 @@ active_holds: Final = _view("active_holds", holds)
 current_promises: Final = _view("current_promises", promises)
 # The newest word on each disputed subject, if the dispute is open.
 open_disputes: Final = _view("open_disputes", disputes)
+# The newest word on each disputed line and event.
+current_charge_disputes: Final = _view("current_charge_disputes", charge_disputes)
 # The newest action on each exception.
 current_exception_actions: Final = _view("current_exception_actions", exception_actions)
 # The newest cursor of each poll.

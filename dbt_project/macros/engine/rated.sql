@@ -33,9 +33,13 @@
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
 
-{#- A digest of rows, whatever their order: null where there are none. -#}
+{#- A digest of rows, whatever their order: null where there are none. The same in every version of the engine, for the ledger keeps it. -#}
 {% macro rows_digest(columns) -%}
-    sum(cast(hash({{ columns | join(', ') }}) as hugeint))
+    sum(cast(md5_number_lower(
+        {%- for column in columns -%}
+            coalesce(cast({{ column }} as varchar), '-'){{ " || chr(31) || " if not loop.last }}
+        {%- endfor -%}
+    ) as hugeint))
 {%- endmacro %}
 
 {#- A digest of the models that rate; the program's version stands for the macros. -#}

@@ -14,12 +14,13 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.book import compile_book, load_book
 from connectors.landing import scan
 from exporters.ledger.extract import write_extract
+from orchestration.settings import DataDir
+from orchestration.warehouse import write_context
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PAYERS = (
@@ -93,6 +94,7 @@ class Workshop:
     path: Path
     now: datetime = datetime(2026, 4, 5, 6, 0, tzinfo=UTC)
     batches: int = field(default=0)
+    version: str = "v1"
 
     def write_book(self, **changes: str) -> None:
         """Write the book; keywords replace files (`payer_routes` for payer_routes.csv)."""
@@ -157,16 +159,7 @@ class Workshop:
         assert scan(self.path / "landing", warehouse / "manifest").refused == ()
         if not (warehouse / "ledger").exists():
             write_extract(None, warehouse / "ledger")
-        issued = pq.read_table(warehouse / "ledger" / "issued_statements.parquet")
-        context = {
-            "now_at": pa.array([self.now], pa.timestamp("us", "UTC")),
-            "code_version": pa.array(["v1"], pa.string()),
-            "also_period": pa.array([None], pa.string()),
-            "ledger_head": pa.array([None], pa.string()),
-            "last_issued_period": pa.array([pc.max(issued["period"]).as_py()], pa.string()),
-        }
-        (warehouse / "context").mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.table(context), warehouse / "context" / "build_context.parquet")
+        write_context(DataDir(self.path), now=self.now, also_period=None, version=self.version)
         (self.path / "published").mkdir(exist_ok=True)
         for stale in (self.path / "published").iterdir():
             stale.unlink()
@@ -206,6 +199,9 @@ class Workshop:
                     '{number}' as statement_number, timestamptz '{at}+00' as issued_at,
                     date '2026-02-05' as issue_date, date '2026-03-05' as due_date
                 ), 'S' as series, 1 as series_no, 'v1' as code_version from marts.statements""",
+            "issued_inputs": f"""
+                select * exclude (statement_id), '{number}' as statement_number
+                from marts.statement_inputs""",
             "issued_lines": f"""
                 select *, '{number}' as statement_number, null as cause,
                     row_number() over (order by line_key)::integer as line_no,

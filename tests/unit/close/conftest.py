@@ -47,7 +47,11 @@ OTHERS = """
     CREATE TABLE build_info (book_version VARCHAR, code_version VARCHAR, built_at TIMESTAMPTZ,
         ledger_head VARCHAR);
     CREATE TABLE billing_exceptions (exception_id VARCHAR, kind VARCHAR, severity VARCHAR,
-        period VARCHAR, statement_id VARCHAR, detail VARCHAR);
+        period VARCHAR, statement_id VARCHAR, detail VARCHAR, status VARCHAR DEFAULT 'open');
+    CREATE TABLE adjustments (period VARCHAR, line_key VARCHAR, adjusts_period VARCHAR,
+        original_key VARCHAR, cause VARCHAR);
+    CREATE TABLE statement_inputs (statement_id VARCHAR, contract_id VARCHAR, period VARCHAR,
+        book_digest VARCHAR, readings_digest VARCHAR);
     CREATE TABLE usage_completeness (site_id VARCHAR, usage_date DATE,
         expected_hours DECIMAL(38,9), received_hours DECIMAL(38,9), missing_hours DECIMAL(38,9),
         expected_intervals BIGINT, received_intervals BIGINT, last_reading_at TIMESTAMPTZ,

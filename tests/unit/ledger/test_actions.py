@@ -80,17 +80,6 @@ def test_a_promise_for_the_past_is_refused(issued: Ledger) -> None:
         actions.promise(issued, payer_id="acme", until=date(2026, 11, 19), today=TODAY, **WHO)
 
 
-def test_a_dispute_opens_and_ends(issued: Ledger) -> None:
-    with pytest.raises(actions.ActionError, match="no dispute about acme-0001"):
-        actions.resolve_dispute(issued, subject="acme-0001", **WHO)
-    actions.open_dispute(issued, subject="acme/2026-10/all", **WHO)
-    assert [row["subject"] for row in issued.query(select(tables.open_disputes))] == ["acme-0001"]
-    actions.resolve_dispute(issued, subject="acme-0001", **WHO)
-    assert issued.query(select(tables.open_disputes)) == []
-    with pytest.raises(actions.ActionError, match="no issued statement"):
-        actions.open_dispute(issued, subject="acme/2026-11/all", **WHO)
-
-
 def test_exceptions_are_acknowledged_and_resolved(ledger: Ledger) -> None:
     known = {"missing_readings/FI-HEL1/m1"}
     name = "missing_readings/FI-HEL1/m1"

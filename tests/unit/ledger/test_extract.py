@@ -16,11 +16,13 @@ from exporters.ledger.extract import write_extract
 
 FILES = {
     "approvals",
+    "charge_disputes",
     "deliveries",
     "disputes",
     "documents",
     "exception_actions",
     "holds",
+    "issued_inputs",
     "issued_lines",
     "issued_statements",
     "ledger_head",

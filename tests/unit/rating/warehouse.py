@@ -52,7 +52,10 @@ LANDED = {
 }
 MANIFEST = _schema("partition_key date:date path rows:whole rows_digest refused:bool")
 CONTEXT = _schema("also_period now_at:instant code_version last_issued_period")
-WANTED = ("statement_lines", "int_rating__exceptions", "int_rating__settled")
+WANTED = (
+    *("statement_lines", "adjustments", "statement_inputs"),
+    *("int_rating__exceptions", "int_rating__settled"),
+)
 
 
 class RatingWarehouse(Warehouse):
@@ -66,6 +69,9 @@ class RatingWarehouse(Warehouse):
             {"code_version": ["test"]}
             | {name: [None] for name in ("also_period", "now_at", "last_issued_period")},
             schema=CONTEXT,
+        )
+        fixed["context__event_decisions"] = pa.table(
+            {name: pa.array([], pa.string()) for name in ("event_id", "state")}
         )
         fixed["manifest__readings"] = MANIFEST.empty_table()
         book = {f"book__{name}": schema.empty_table() for name, schema in SCHEMAS.items()}

@@ -1,4 +1,4 @@
-with rated_lines as (
+with owed_lines as (
 
     select
         period,
@@ -23,8 +23,7 @@ with rated_lines as (
         tax_amount,
         estimated_quantity,
         line_key
-    from {{ ref('int_billing__charge_lines') }}
-    where amount is not null
+    from {{ ref('int_billing__owed_lines') }}
 
 ),
 
@@ -35,6 +34,38 @@ charge_lines as (
         amount,
         tax_code
     from {{ ref('int_billing__charge_lines') }}
+
+),
+
+disputed_lines as (
+
+    select
+        line_key,
+        state
+    from {{ ref('int_billing__disputed_lines') }}
+
+),
+
+inputs as (
+
+    select
+        contract_id,
+        period,
+        book_digest,
+        readings_digest
+    from {{ ref('int_rating__inputs') }}
+
+),
+
+issued_inputs as (
+
+    select
+        statement_number,
+        contract_id,
+        period,
+        book_digest,
+        readings_digest
+    from {{ source('ledger', 'issued_inputs') }}
 
 ),
 
@@ -185,12 +216,16 @@ adjustable_periods as (
 
 ),
 
--- Lines that this build could not rate whole are told as exceptions, not taken back.
+-- Lines that this build could not rate whole are told as exceptions, not taken back; disputed ones wait until that is decided.
 not_comparable as (
 
-    select distinct line_key
+    select line_key
     from charge_lines
     where line_key is not null and (amount is null or tax_code is null)
+    union
+    select {{ original_key('line_key') }} as line_key
+    from disputed_lines
+    where state = 'open'
 
 ),
 
@@ -208,15 +243,11 @@ kept_as_issued as (
 
 ),
 
--- A line key has six parts; that of an adjustment has two before it and may have the payer behind it.
 issued_by_key as (
 
     select
         coalesce(issued_lines.adjusts_period, issued_lines.period) as period,
-        case
-            when issued_lines.adjusts_period is null then issued_lines.line_key
-            else array_to_string(string_split(issued_lines.line_key, '/')[3:8], '/')
-        end as original_key,
+        {{ original_key('issued_lines.line_key') }} as original_key,
         issued_lines.payer_id,
         issued_lines.customer_id,
         issued_lines.contract_id,
@@ -256,21 +287,6 @@ balances as (
         sum(quantity) as quantity,
         sum(amount) as amount,
         sum(coalesce(tax_amount, 0)) as tax_amount,
-        arg_max(customer_id, issued_no) as customer_id,
-        arg_max(contract_id, issued_no) as contract_id,
-        arg_max(plan_id, issued_no) as plan_id,
-        arg_max(plan_version, issued_no) as plan_version,
-        arg_max(charge_code, issued_no) as charge_code,
-        arg_max(charge_model, issued_no) as charge_model,
-        max_by(coalesce(site_id, ''), issued_no) as site_id,
-        max_by(coalesce(region, ''), issued_no) as region,
-        max_by(coalesce(band, ''), issued_no) as band,
-        arg_max(unit, issued_no) as unit,
-        arg_max(unit_price, issued_no) as unit_price,
-        arg_max(tax_rate_percent, issued_no) as tax_rate_percent,
-        arg_max(estimated_quantity, issued_no) as estimated_quantity,
-        arg_max(book_version, issued_no) as book_version,
-        arg_max(code_version, issued_no) as code_version,
         max(issued_no) as issued_no
     from issued_by_key
     group by original_key, payer_id, currency, tax_code
@@ -288,38 +304,38 @@ issued_keys as (
 recomputed as (
 
     select
-        rated_lines.period,
-        rated_lines.payer_id,
-        rated_lines.customer_id,
-        rated_lines.contract_id,
-        rated_lines.plan_id,
-        rated_lines.plan_version,
-        rated_lines.charge_code,
-        rated_lines.charge_model,
-        rated_lines.site_id,
-        rated_lines.region,
-        rated_lines.band,
-        rated_lines.quantity,
-        rated_lines.unit,
-        rated_lines.unit_price,
-        rated_lines.amount,
-        rated_lines.currency,
-        rated_lines.tax_code,
-        rated_lines.tax_rate_percent,
-        rated_lines.tax_amount,
-        rated_lines.estimated_quantity,
-        rated_lines.line_key
-    from rated_lines
+        owed_lines.period,
+        owed_lines.payer_id,
+        owed_lines.customer_id,
+        owed_lines.contract_id,
+        owed_lines.plan_id,
+        owed_lines.plan_version,
+        owed_lines.charge_code,
+        owed_lines.charge_model,
+        owed_lines.site_id,
+        owed_lines.region,
+        owed_lines.band,
+        owed_lines.quantity,
+        owed_lines.unit,
+        owed_lines.unit_price,
+        owed_lines.amount,
+        owed_lines.currency,
+        owed_lines.tax_code,
+        owed_lines.tax_rate_percent,
+        owed_lines.tax_amount,
+        owed_lines.estimated_quantity,
+        owed_lines.line_key
+    from owed_lines
     inner join adjustable_periods
-        on rated_lines.period = adjustable_periods.period
+        on owed_lines.period = adjustable_periods.period
     left join issued_keys
-        on rated_lines.line_key = issued_keys.original_key
+        on owed_lines.line_key = issued_keys.original_key
     left join issued_statements
-        on rated_lines.statement_id = issued_statements.statement_id
+        on owed_lines.statement_id = issued_statements.statement_id
     left join waiting
         on
-            rated_lines.payer_id = waiting.payer_id
-            and rated_lines.period = waiting.period
+            owed_lines.payer_id = waiting.payer_id
+            and owed_lines.period = waiting.period
     where
         issued_keys.original_key is not null
         or issued_statements.statement_id is not null
@@ -327,6 +343,7 @@ recomputed as (
 
 ),
 
+-- What vanished, and what is taken back, has the columns of the line under the key that was issued last.
 compared as (
 
     select
@@ -335,19 +352,12 @@ compared as (
         coalesce(recomputed.payer_id, balances.payer_id) as payer_id,
         coalesce(recomputed.currency, balances.currency) as currency,
         coalesce(recomputed.tax_code, balances.tax_code) as tax_code,
-        coalesce(recomputed.customer_id, balances.customer_id) as customer_id,
-        coalesce(recomputed.contract_id, balances.contract_id) as contract_id,
-        coalesce(recomputed.plan_id, balances.plan_id) as plan_id,
-        coalesce(recomputed.plan_version, balances.plan_version) as plan_version,
-        coalesce(recomputed.charge_code, balances.charge_code) as charge_code,
-        coalesce(recomputed.charge_model, balances.charge_model) as charge_model,
-        case when recomputed.line_key is not null then recomputed.site_id else nullif(balances.site_id, '') end as site_id,
-        case when recomputed.line_key is not null then recomputed.region else nullif(balances.region, '') end as region,
-        case when recomputed.line_key is not null then recomputed.band else nullif(balances.band, '') end as band,
-        coalesce(recomputed.unit, balances.unit) as unit,
-        coalesce(recomputed.unit_price, balances.unit_price) as unit_price,
-        coalesce(recomputed.tax_rate_percent, balances.tax_rate_percent) as tax_rate_percent,
-        coalesce(recomputed.estimated_quantity, balances.estimated_quantity) as estimated_quantity,
+        {% for column in [
+            'customer_id', 'contract_id', 'plan_id', 'plan_version', 'charge_code', 'charge_model', 'site_id', 'region', 'band', 'unit', 'unit_price',
+            'tax_rate_percent', 'estimated_quantity'
+        ] -%}
+            case when recomputed.line_key is not null then recomputed.{{ column }} else last_issued.{{ column }} end as {{ column }},
+        {% endfor -%}
         coalesce(recomputed.quantity, 0) as new_quantity,
         coalesce(recomputed.amount, 0) as new_amount,
         coalesce(recomputed.tax_amount, 0) as new_tax_amount,
@@ -355,8 +365,8 @@ compared as (
         coalesce(balances.amount, 0) as old_amount,
         coalesce(balances.tax_amount, 0) as old_tax_amount,
         recomputed.line_key is not null as is_charged_now,
-        balances.book_version,
-        balances.code_version,
+        last_issued.book_version,
+        last_issued.code_version,
         coalesce(balances.issued_no, 0) as issued_no
     from recomputed
     full outer join balances
@@ -365,6 +375,8 @@ compared as (
             and recomputed.payer_id = balances.payer_id
             and recomputed.currency = balances.currency
             and recomputed.tax_code = balances.tax_code
+    left join issued_by_key as last_issued
+        on balances.issued_no = last_issued.issued_no
 
 ),
 
@@ -399,10 +411,18 @@ differences as (
         compared.is_charged_now,
         compared.book_version,
         compared.code_version,
-        compared.issued_no
+        compared.issued_no,
+        case payers.consolidation
+            when 'by_region' then coalesce(compared.region, 'general')
+            when 'by_site' then coalesce(compared.site_id, 'general')
+            else 'all'
+        end as statement_group,
+        coalesce(payers.minor_units, 2) as minor_units
     from compared
     inner join adjustable_periods
         on compared.period = adjustable_periods.period
+    left join payers
+        on compared.payer_id = payers.payer_id
     left join not_comparable
         on compared.original_key = not_comparable.line_key
     left join kept_as_issued
@@ -447,19 +467,94 @@ numbered as (
         old_tax_amount,
         book_version,
         code_version,
+        issued_no,
+        statement_group,
+        minor_units,
         row_number() over (partition by original_key order by is_charged_now, issued_no) as line_of_key
     from differences
+
+),
+
+notes as (
+
+    select
+        numbered.original_key,
+        numbered.line_of_key,
+        issued_inputs.book_digest,
+        issued_inputs.readings_digest,
+        issued_statements.code_version,
+        issued_statements.issued_at,
+        issued_statements.statement_number,
+        issued_statements.statement_id
+        = numbered.payer_id || '/' || issued_statements.period || '/' || numbered.statement_group as is_own
+    from numbered
+    inner join issued_inputs
+        on
+            numbered.contract_id = issued_inputs.contract_id
+            and numbered.period = issued_inputs.period
+    inner join issued_statements
+        on issued_inputs.statement_number = issued_statements.statement_number
+
+),
+
+-- What the payer's last statement of the group took account of; where none of them had lines of the contract, what its month was first
+-- issued from, for what others were told since was not told here.
+noted as (
+
+    select
+        original_key,
+        line_of_key,
+        book_digest,
+        readings_digest,
+        code_version
+    from notes
+    qualify row_number() over (
+        partition by original_key, line_of_key
+        order by
+            is_own desc,
+            case when is_own then issued_at end desc,
+            case when is_own then statement_number end desc,
+            issued_at asc,
+            statement_number asc
+    ) = 1
+
+),
+
+-- Where nothing was noted, the versions are all there is to go by.
+caused as (
+
+    select
+        numbered.original_key,
+        numbered.line_of_key,
+        case
+            when disputed_lines.state = 'upheld' or (disputed_lines.state = 'rejected' and numbered.issued_no = 0) then 'dispute'
+            when noted.original_key is null and numbered.code_version != build_context.code_version then 'code'
+            when noted.original_key is null and numbered.book_version != book_info.book_version then 'book'
+            when noted.original_key is null then 'readings'
+            when coalesce(noted.book_digest != inputs.book_digest, true) then 'book'
+            when coalesce(noted.readings_digest != inputs.readings_digest, true) then 'readings'
+            when noted.code_version != build_context.code_version then 'code'
+            else 'readings'
+        end as cause
+    from numbered
+    cross join book_info
+    cross join build_context
+    left join noted
+        on
+            numbered.original_key = noted.original_key
+            and numbered.line_of_key = noted.line_of_key
+    left join inputs
+        on
+            numbered.contract_id = inputs.contract_id
+            and numbered.period = inputs.period
+    left join disputed_lines
+        on numbered.original_key = disputed_lines.line_key
 
 )
 
 select
     numbered.open_period as period,
-    numbered.payer_id || '/' || numbered.open_period || '/'
-    || case payers.consolidation
-        when 'by_region' then coalesce(numbered.region, 'general')
-        when 'by_site' then coalesce(numbered.site_id, 'general')
-        else 'all'
-    end as statement_id,
+    numbered.payer_id || '/' || numbered.open_period || '/' || numbered.statement_group as statement_id,
     'consolidated' as statement_kind,
     numbered.payer_id,
     numbered.customer_id,
@@ -482,11 +577,11 @@ select
                 || {{ number_in_words('numbered.old_quantity') }} || ' ' || numbered.unit
         when numbered.new_amount != numbered.old_amount
             then
-                {{ money_in_words('numbered.new_amount', 'numbered.currency', 'coalesce(payers.minor_units, 2)') }} || ' instead of '
-                || {{ money_in_words('numbered.old_amount', 'numbered.currency', 'coalesce(payers.minor_units, 2)') }}
+                {{ money_in_words('numbered.new_amount', 'numbered.currency', 'numbered.minor_units') }} || ' instead of '
+                || {{ money_in_words('numbered.old_amount', 'numbered.currency', 'numbered.minor_units') }}
         else
-            'tax of ' || {{ money_in_words('numbered.new_tax_amount', 'numbered.currency', 'coalesce(payers.minor_units, 2)') }}
-            || ' instead of ' || {{ money_in_words('numbered.old_tax_amount', 'numbered.currency', 'coalesce(payers.minor_units, 2)') }}
+            'tax of ' || {{ money_in_words('numbered.new_tax_amount', 'numbered.currency', 'numbered.minor_units') }}
+            || ' instead of ' || {{ money_in_words('numbered.old_tax_amount', 'numbered.currency', 'numbered.minor_units') }}
     end as description,
     cast(numbered.new_quantity - numbered.old_quantity as decimal(18, 6)) as quantity,
     numbered.unit,
@@ -501,19 +596,12 @@ select
     || case when numbered.line_of_key > 1 then '/' || numbered.payer_id else '' end as line_key,
     book_info.book_version,
     numbered.period as adjusts_period,
-    case
-        when
-            numbered.new_quantity != numbered.old_quantity
-            and numbered.charge_model in ('per_unit', 'graduated', 'volume', 'package', 'time_of_use', 'index', 'demand')
-            then 'readings'
-        when numbered.book_version != book_info.book_version then 'book'
-        when numbered.code_version != build_context.code_version then 'code'
-        else 'readings'
-    end as cause
+    caused.cause
 from numbered
+inner join caused
+    on
+        numbered.original_key = caused.original_key
+        and numbered.line_of_key = caused.line_of_key
 cross join book_info
-cross join build_context
-left join payers
-    on numbered.payer_id = payers.payer_id
 left join sites
     on numbered.site_id = sites.site_id

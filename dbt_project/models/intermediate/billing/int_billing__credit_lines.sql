@@ -44,12 +44,12 @@ destinations as (
 
 ),
 
-charge_lines as (
+owed_lines as (
 
     select
         statement_id,
         amount
-    from {{ ref('int_billing__charge_lines') }}
+    from {{ ref('int_billing__owed_lines') }}
 
 ),
 
@@ -108,7 +108,7 @@ statement_amounts as (
     select
         statement_id,
         amount
-    from charge_lines
+    from owed_lines
     union all
     select
         statement_id,

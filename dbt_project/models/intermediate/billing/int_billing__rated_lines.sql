@@ -1,4 +1,4 @@
-with charge_lines as (
+with owed_lines as (
 
     select
         period,
@@ -26,8 +26,7 @@ with charge_lines as (
         tax_amount,
         estimated_quantity,
         line_key
-    from {{ ref('int_billing__charge_lines') }}
-    where amount is not null
+    from {{ ref('int_billing__owed_lines') }}
 
 ),
 
@@ -99,7 +98,7 @@ lines as (
         tax_amount,
         estimated_quantity,
         line_key
-    from charge_lines
+    from owed_lines
     union all
     select
         period,

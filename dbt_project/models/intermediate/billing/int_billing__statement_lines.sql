@@ -77,6 +77,14 @@ issued_lines as (
 
 ),
 
+-- Issued under its own key or as an adjustment.
+issued_keys as (
+
+    select distinct {{ original_key('line_key') }} as line_key
+    from issued_lines
+
+),
+
 waiting as (
 
     select
@@ -194,15 +202,15 @@ not_issued as (
     from rated_lines
     left join issued_statements
         on rated_lines.statement_id = issued_statements.statement_id
-    left join issued_lines
-        on rated_lines.line_key = issued_lines.line_key
+    left join issued_keys
+        on rated_lines.line_key = issued_keys.line_key
     left join waiting
         on
             rated_lines.payer_id = waiting.payer_id
             and rated_lines.period = waiting.period
     where
         issued_statements.statement_id is null
-        and issued_lines.line_key is null
+        and issued_keys.line_key is null
         and (rated_lines.charge_code = 'credit' or waiting.payer_id is not null)
 
 )

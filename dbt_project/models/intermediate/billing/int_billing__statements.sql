@@ -38,8 +38,8 @@ exceptions as (
         period,
         payer_id,
         statement_id
-    from {{ ref('int_rating__exceptions') }}
-    where severity = 'blocking'
+    from {{ ref('int_billing__exceptions') }}
+    where severity = 'blocking' and status != 'resolved'
 
 ),
 

@@ -5,8 +5,18 @@ with charge_lines as (
         statement_id,
         statement_kind,
         payer_id,
-        event_id
+        event_id,
+        line_key
     from {{ ref('int_billing__charge_lines') }}
+
+),
+
+-- Not owed, so nothing waits for them.
+upheld as (
+
+    select line_key
+    from {{ ref('int_billing__disputed_lines') }}
+    where state = 'upheld'
 
 ),
 
@@ -68,7 +78,9 @@ not_issued as (
         on charge_lines.statement_id = issued_statements.statement_id
     left join events
         on charge_lines.event_id = events.event_id
-    where issued_statements.statement_id is null
+    left join upheld
+        on charge_lines.line_key = upheld.line_key
+    where issued_statements.statement_id is null and upheld.line_key is null
     group by charge_lines.payer_id, charge_lines.period, charge_lines.statement_id, charge_lines.statement_kind
 
 )

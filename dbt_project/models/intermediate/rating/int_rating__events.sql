@@ -19,6 +19,16 @@ with landed as (
 
 ),
 
+-- What the ledger says of disputed events; it comes with the context, so that only a build rates by it.
+decisions as (
+
+    select
+        event_id,
+        state
+    from {{ source('context', 'event_decisions') }}
+
+),
+
 assignments as (
 
     select
@@ -81,7 +91,7 @@ fx_spans as (
 ),
 
 -- The latest batch of an event wins.
-events as (
+latest as (
 
     select
         event_id,
@@ -103,6 +113,35 @@ events as (
         partition by event_id
         order by ingested_at desc, batch_id desc
     ) = 1
+
+),
+
+-- A dispute that a site told of and a person rejected leaves an event like any other.
+events as (
+
+    select
+        latest.event_id,
+        latest.site_id,
+        latest.machine_id,
+        latest.contract_id,
+        latest.service_code,
+        case
+            when decisions.state = 'rejected' and latest.classification = 'disputed' then 'variable'
+            when decisions.state in ('open', 'upheld') then 'disputed'
+            else latest.classification
+        end as classification,
+        coalesce(decisions.state = 'upheld', false) as is_waived,
+        latest.occurred_at,
+        latest.occurred_on,
+        latest.quantity,
+        latest.unit,
+        latest.unit_amount,
+        latest.currency,
+        latest.description,
+        latest.ingested_at
+    from latest
+    left join decisions
+        on latest.event_id = decisions.event_id
 
 ),
 
@@ -137,6 +176,7 @@ placed as (
         segments.plan_minor_units,
         events.service_code,
         events.classification,
+        events.is_waived,
         events.occurred_at,
         events.occurred_on,
         events.quantity,
@@ -189,6 +229,7 @@ select
         else {{ round_half_away(exact_product('placed.unit_amount', 6, 'fx_spans.rate', 12), 9) }}
     end as converted_unit_amount,
     case
+        when placed.is_waived then 'waived'
         when placed.classification = 'disputed' then 'disputed'
         when placed.contract_id is null then 'unassigned'
         when placed.period is null then 'not_rated'

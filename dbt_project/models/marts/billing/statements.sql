@@ -68,26 +68,17 @@ projections as (
 
 ),
 
-rating_exceptions as (
+exceptions as (
 
     select
         statement_id,
+        kind,
         severity,
         period,
         contract_id,
-        site_id
-    from {{ ref('int_rating__exceptions') }}
-
-),
-
-metering_exceptions as (
-
-    select
-        severity,
-        period,
-        contract_id,
-        site_id
-    from {{ ref('int_metering__exceptions') }}
+        site_id,
+        status
+    from {{ ref('int_billing__exceptions') }}
 
 ),
 
@@ -194,7 +185,7 @@ statement_contracts as (
         statement_id,
         period,
         contract_id
-    from rating_exceptions
+    from exceptions
     where statement_id is not null
 
 ),
@@ -214,32 +205,16 @@ period_ends as (
 
 ),
 
+-- What somebody resolved holds nothing back any more; that somebody did is a reason to look.
 blocking as (
 
     select
         statement_id,
-        count(*) as blocking_exceptions
-    from rating_exceptions
+        count(*) filter (where status != 'resolved') as blocking_exceptions,
+        count(*) filter (where status = 'resolved') as resolved_exceptions
+    from exceptions
     where severity = 'blocking'
     group by statement_id
-
-),
-
-all_warnings as (
-
-    select
-        period,
-        contract_id,
-        site_id
-    from rating_exceptions
-    where severity = 'warning'
-    union all
-    select
-        period,
-        contract_id,
-        site_id
-    from metering_exceptions
-    where severity = 'warning'
 
 ),
 
@@ -249,11 +224,12 @@ warnings as (
         places.statement_id,
         count(*) as warnings
     from places
-    inner join all_warnings
+    inner join exceptions
         on
-            places.contract_id = all_warnings.contract_id
-            and places.period = all_warnings.period
-            and places.site_id = all_warnings.site_id
+            places.contract_id = exceptions.contract_id
+            and places.period = exceptions.period
+            and places.site_id = exceptions.site_id
+            and exceptions.severity = 'warning'
     group by places.statement_id
 
 ),
@@ -322,6 +298,7 @@ judged as (
         statements.total,
         coalesce(issued_statements.content_hash, statements.content_hash) as content_hash,
         coalesce(blocking.blocking_exceptions, 0) as blocking_exceptions,
+        coalesce(blocking.resolved_exceptions, 0) as resolved_exceptions,
         coalesce(warnings.warnings, 0) as warnings,
         coalesce({{ divide_round('statement_coverage.doubtful_us', 0, 'statement_coverage.occupied_us', 0, 4) }}, 0)
             as missing_or_estimated_share,
@@ -407,6 +384,10 @@ reasoned as (
         issued_at,
         book_version,
         list_filter([
+            case
+                when resolved_exceptions = 1 then 'a blocking exception was resolved by hand'
+                when resolved_exceptions > 1 then resolved_exceptions || ' blocking exceptions were resolved by hand'
+            end,
             case
                 when has_code_adjustments
                     then 'a new version of the program rates issued periods differently'

@@ -3,12 +3,11 @@ append-only."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
 
-from exporters.ledger.tables import NAMING, RowId
+from exporters.ledger.migrations.building import append_only, column, create, fact, newest
+from exporters.ledger.tables import RowId
 from exporters.ledger.types import CalendarDate, ExactDecimal, Instant, JsonText
 
 revision = "0001"
@@ -34,10 +33,6 @@ FACTS = (
     "disputes",
     "exception_actions",
 )
-NEWEST = """
-    CREATE VIEW {view} AS SELECT f.* FROM {table} f
-    WHERE NOT EXISTS (SELECT 1 FROM {table} n WHERE n.id > f.id AND {same}) {also}
-"""
 NEWEST_VIEWS = (
     ("current_documents", "documents", ("statement_number",), ""),
     ("current_payments", "payments", ("payment_id",), ""),
@@ -53,31 +48,25 @@ OPEN_INTENTS = """
         SELECT 1 FROM outcomes o WHERE o.intent_id = i.intent_id AND o.status <> 'unknown'
     )
 """
-REFUSAL = "the ledger is append-only: write a new fact instead of changing {table}"
-
-
-metadata = sa.MetaData(naming_convention=NAMING)
 
 
 def upgrade() -> None:
-    metadata.clear()
     _create_facts()
-    _create(
+    create(
         "chain",
         sa.Column("seq", RowId, primary_key=True, autoincrement=False),
-        _column("table_name", sa.Text),
+        column("table_name", sa.Text),
         sa.Column("row_id", RowId, nullable=False),
-        _column("row_hash", sa.Text),
-        _column("prev_hash", sa.Text),
-        _column("hash", sa.Text),
+        column("row_hash", sa.Text),
+        column("prev_hash", sa.Text),
+        column("hash", sa.Text),
         sa.UniqueConstraint("table_name", "row_id"),
     )
     for view, table, subject, also in NEWEST_VIEWS:
-        same = " AND ".join(f"n.{column} = f.{column}" for column in subject)
-        op.execute(NEWEST.format(view=view, table=table, same=same, also=also))
+        newest(view, table, subject, also)
     op.execute(OPEN_INTENTS)
     for table in (*FACTS, "chain"):
-        _append_only(table)
+        append_only(table)
 
 
 def downgrade() -> None:
@@ -85,252 +74,208 @@ def downgrade() -> None:
 
 
 def _create_facts() -> None:
-    _fact(
+    fact(
         "close_decisions",
-        _column("period", sa.Text),
-        _column("statement_id", sa.Text),
-        _column("content_hash", sa.Text),
-        _column("decision", sa.Text),
-        _column("reason", sa.Text),
-        _column("total", ExactDecimal),
-        _column("currency", sa.Text),
+        column("period", sa.Text),
+        column("statement_id", sa.Text),
+        column("content_hash", sa.Text),
+        column("decision", sa.Text),
+        column("reason", sa.Text),
+        column("total", ExactDecimal),
+        column("currency", sa.Text),
         sa.CheckConstraint("decision IN ('auto', 'needs_approval', 'blocked')", name="decision"),
     )
     op.create_index("ix_close_decisions_statement_id", "close_decisions", ["statement_id"])
-    _fact(
+    fact(
         "approvals",
-        _column("statement_id", sa.Text),
-        _column("period", sa.Text),
-        _column("content_hash", sa.Text),
-        _column("automatic", sa.Boolean),
-        _column("approved_by", sa.Text),
-        _column("reason", sa.Text),
+        column("statement_id", sa.Text),
+        column("period", sa.Text),
+        column("content_hash", sa.Text),
+        column("automatic", sa.Boolean),
+        column("approved_by", sa.Text),
+        column("reason", sa.Text),
         sa.UniqueConstraint("statement_id", "content_hash", "automatic", "approved_by"),
     )
-    _fact(
+    fact(
         "issued_statements",
-        _column("statement_id", sa.Text),
-        _column("statement_number", sa.Text),
-        _column("series", sa.Text),
-        _column("series_no", sa.Integer),
-        _column("period", sa.Text),
-        _column("statement_kind", sa.Text),
-        _column("payer_id", sa.Text),
-        _column("seller_id", sa.Text),
-        _column("currency", sa.Text),
-        _column("net", ExactDecimal),
-        _column("tax", ExactDecimal),
-        _column("total", ExactDecimal),
-        _column("content_hash", sa.Text),
-        _column("book_version", sa.Text),
-        _column("code_version", sa.Text),
-        _column("issue_date", CalendarDate),
-        _column("due_date", CalendarDate),
+        column("statement_id", sa.Text),
+        column("statement_number", sa.Text),
+        column("series", sa.Text),
+        column("series_no", sa.Integer),
+        column("period", sa.Text),
+        column("statement_kind", sa.Text),
+        column("payer_id", sa.Text),
+        column("seller_id", sa.Text),
+        column("currency", sa.Text),
+        column("net", ExactDecimal),
+        column("tax", ExactDecimal),
+        column("total", ExactDecimal),
+        column("content_hash", sa.Text),
+        column("book_version", sa.Text),
+        column("code_version", sa.Text),
+        column("issue_date", CalendarDate),
+        column("due_date", CalendarDate),
         sa.UniqueConstraint("series", "series_no"),
         sa.UniqueConstraint("statement_id"),
         sa.UniqueConstraint("statement_number"),
     )
     op.create_index("ix_issued_statements_period", "issued_statements", ["period"])
-    _fact(
+    fact(
         "issued_lines",
-        _column("statement_number", sa.Text),
-        _column("line_no", sa.Integer),
-        _column("period", sa.Text),
-        _column("statement_id", sa.Text),
-        _column("statement_kind", sa.Text),
-        _column("payer_id", sa.Text),
-        _column("customer_id", sa.Text, nullable=True),
-        _column("contract_id", sa.Text),
-        _column("plan_id", sa.Text, nullable=True),
-        _column("plan_version", sa.Integer, nullable=True),
-        _column("book_version", sa.Text),
-        _column("charge_code", sa.Text),
-        _column("charge_model", sa.Text),
-        _column("classification", sa.Text),
-        _column("site_id", sa.Text, nullable=True),
-        _column("region", sa.Text, nullable=True),
-        _column("band", sa.Text, nullable=True),
-        _column("description", sa.Text, nullable=True),
-        _column("quantity", ExactDecimal),
-        _column("unit", sa.Text),
-        _column("unit_price", ExactDecimal),
-        _column("amount", ExactDecimal),
-        _column("currency", sa.Text),
-        _column("tax_code", sa.Text),
-        _column("tax_rate_percent", ExactDecimal),
-        _column("tax_amount", ExactDecimal),
-        _column("estimated_quantity", ExactDecimal, nullable=True),
-        _column("line_key", sa.Text),
-        _column("adjusts_period", sa.Text, nullable=True),
-        _column("cause", sa.Text, nullable=True),
+        column("statement_number", sa.Text),
+        column("line_no", sa.Integer),
+        column("period", sa.Text),
+        column("statement_id", sa.Text),
+        column("statement_kind", sa.Text),
+        column("payer_id", sa.Text),
+        column("customer_id", sa.Text, nullable=True),
+        column("contract_id", sa.Text),
+        column("plan_id", sa.Text, nullable=True),
+        column("plan_version", sa.Integer, nullable=True),
+        column("book_version", sa.Text),
+        column("charge_code", sa.Text),
+        column("charge_model", sa.Text),
+        column("classification", sa.Text),
+        column("site_id", sa.Text, nullable=True),
+        column("region", sa.Text, nullable=True),
+        column("band", sa.Text, nullable=True),
+        column("description", sa.Text, nullable=True),
+        column("quantity", ExactDecimal),
+        column("unit", sa.Text),
+        column("unit_price", ExactDecimal),
+        column("amount", ExactDecimal),
+        column("currency", sa.Text),
+        column("tax_code", sa.Text),
+        column("tax_rate_percent", ExactDecimal),
+        column("tax_amount", ExactDecimal),
+        column("estimated_quantity", ExactDecimal, nullable=True),
+        column("line_key", sa.Text),
+        column("adjusts_period", sa.Text, nullable=True),
+        column("cause", sa.Text, nullable=True),
         sa.ForeignKeyConstraint(["statement_number"], ["issued_statements.statement_number"]),
         sa.UniqueConstraint("line_key"),
         sa.UniqueConstraint("statement_number", "line_no"),
     )
-    _fact(
+    fact(
         "series_advances",
-        _column("series", sa.Text),
-        _column("series_no", sa.Integer),
-        _column("reason", sa.Text),
+        column("series", sa.Text),
+        column("series_no", sa.Integer),
+        column("reason", sa.Text),
     )
     op.create_index("ix_series_advances_series", "series_advances", ["series"])
-    _fact(
+    fact(
         "intents",
-        _column("intent_id", sa.Text),
-        _column("kind", sa.Text),
-        _column("subject", sa.Text),
-        _column("idempotency_key", sa.Text),
-        _column("body", JsonText),
+        column("intent_id", sa.Text),
+        column("kind", sa.Text),
+        column("subject", sa.Text),
+        column("idempotency_key", sa.Text),
+        column("body", JsonText),
         sa.UniqueConstraint("intent_id"),
     )
     op.create_index("ix_intents_kind_subject", "intents", ["kind", "subject"])
-    _fact(
+    fact(
         "outcomes",
-        _column("intent_id", sa.Text),
-        _column("status", sa.Text),
-        _column("external_id", sa.Text, nullable=True),
-        _column("answer", JsonText, nullable=True),
-        _column("message", sa.Text, nullable=True),
+        column("intent_id", sa.Text),
+        column("status", sa.Text),
+        column("external_id", sa.Text, nullable=True),
+        column("answer", JsonText, nullable=True),
+        column("message", sa.Text, nullable=True),
         sa.CheckConstraint("status IN ('ok', 'failed', 'unknown')", name="status"),
         sa.ForeignKeyConstraint(["intent_id"], ["intents.intent_id"]),
     )
     op.create_index("ix_outcomes_intent_id", "outcomes", ["intent_id"])
-    _fact(
+    fact(
         "documents",
-        _column("statement_number", sa.Text),
-        _column("document_type", sa.Text),
-        _column("xero_id", sa.Text, nullable=True),
-        _column("status", sa.Text, nullable=True),
-        _column("publish_state", sa.Text),
-        _column("problem", sa.Text, nullable=True),
-        _column("total", ExactDecimal, nullable=True),
-        _column("amount_due", ExactDecimal, nullable=True),
-        _column("amount_paid", ExactDecimal, nullable=True),
-        _column("amount_credited", ExactDecimal, nullable=True),
-        _column("currency", sa.Text, nullable=True),
-        _column("date", CalendarDate, nullable=True),
-        _column("due_date", CalendarDate, nullable=True),
-        _column("online_url", sa.Text, nullable=True),
-        _column("updated_at", Instant, nullable=True),
-        _column("raw", JsonText, nullable=True),
+        column("statement_number", sa.Text),
+        column("document_type", sa.Text),
+        column("xero_id", sa.Text, nullable=True),
+        column("status", sa.Text, nullable=True),
+        column("publish_state", sa.Text),
+        column("problem", sa.Text, nullable=True),
+        column("total", ExactDecimal, nullable=True),
+        column("amount_due", ExactDecimal, nullable=True),
+        column("amount_paid", ExactDecimal, nullable=True),
+        column("amount_credited", ExactDecimal, nullable=True),
+        column("currency", sa.Text, nullable=True),
+        column("date", CalendarDate, nullable=True),
+        column("due_date", CalendarDate, nullable=True),
+        column("online_url", sa.Text, nullable=True),
+        column("updated_at", Instant, nullable=True),
+        column("raw", JsonText, nullable=True),
     )
     op.create_index("ix_documents_statement_number", "documents", ["statement_number"])
-    _fact(
+    fact(
         "payments",
-        _column("payment_id", sa.Text),
-        _column("statement_number", sa.Text),
-        _column("amount", ExactDecimal),
-        _column("currency", sa.Text),
-        _column("paid_on", CalendarDate),
-        _column("status", sa.Text),
-        _column("reference", sa.Text, nullable=True),
-        _column("raw", JsonText, nullable=True),
+        column("payment_id", sa.Text),
+        column("statement_number", sa.Text),
+        column("amount", ExactDecimal),
+        column("currency", sa.Text),
+        column("paid_on", CalendarDate),
+        column("status", sa.Text),
+        column("reference", sa.Text, nullable=True),
+        column("raw", JsonText, nullable=True),
     )
     op.create_index("ix_payments_payment_id", "payments", ["payment_id"])
     op.create_index("ix_payments_statement_number", "payments", ["statement_number"])
-    _fact(
+    fact(
         "poll_cursors",
-        _column("name", sa.Text),
-        _column("cursor_at", Instant),
+        column("name", sa.Text),
+        column("cursor_at", Instant),
     )
     op.create_index("ix_poll_cursors_name", "poll_cursors", ["name"])
-    _fact(
+    fact(
         "reminders",
-        _column("statement_number", sa.Text),
-        _column("stage", sa.Text),
-        _column("payer_id", sa.Text),
-        _column("policy_id", sa.Text),
-        _column("message_id", sa.Text, nullable=True),
+        column("statement_number", sa.Text),
+        column("stage", sa.Text),
+        column("payer_id", sa.Text),
+        column("policy_id", sa.Text),
+        column("message_id", sa.Text, nullable=True),
         sa.UniqueConstraint("statement_number", "stage"),
     )
-    _fact(
+    fact(
         "deliveries",
-        _column("message_id", sa.Text),
-        _column("channel", sa.Text),
-        _column("recipient", sa.Text),
-        _column("subject", sa.Text, nullable=True),
-        _column("status", sa.Text),
-        _column("location", sa.Text, nullable=True),
-        _column("answer", JsonText, nullable=True),
+        column("message_id", sa.Text),
+        column("channel", sa.Text),
+        column("recipient", sa.Text),
+        column("subject", sa.Text, nullable=True),
+        column("status", sa.Text),
+        column("location", sa.Text, nullable=True),
+        column("answer", JsonText, nullable=True),
     )
     op.create_index("ix_deliveries_message_id", "deliveries", ["message_id"])
-    _fact(
+    fact(
         "holds",
-        _column("scope", sa.Text),
-        _column("subject", sa.Text),
-        _column("active", sa.Boolean),
-        _column("reason", sa.Text),
-        _column("by", sa.Text),
+        column("scope", sa.Text),
+        column("subject", sa.Text),
+        column("active", sa.Boolean),
+        column("reason", sa.Text),
+        column("by", sa.Text),
         sa.CheckConstraint("scope IN ('payer', 'statement')", name="scope"),
     )
     op.create_index("ix_holds_scope_subject", "holds", ["scope", "subject"])
-    _fact(
+    fact(
         "promises",
-        _column("payer_id", sa.Text),
-        _column("until_date", CalendarDate),
-        _column("by", sa.Text),
-        _column("reason", sa.Text),
+        column("payer_id", sa.Text),
+        column("until_date", CalendarDate),
+        column("by", sa.Text),
+        column("reason", sa.Text),
     )
     op.create_index("ix_promises_payer_id", "promises", ["payer_id"])
-    _fact(
+    fact(
         "disputes",
-        _column("subject", sa.Text),
-        _column("state", sa.Text),
-        _column("by", sa.Text),
-        _column("reason", sa.Text),
+        column("subject", sa.Text),
+        column("state", sa.Text),
+        column("by", sa.Text),
+        column("reason", sa.Text),
         sa.CheckConstraint("state IN ('open', 'resolved')", name="state"),
     )
     op.create_index("ix_disputes_subject", "disputes", ["subject"])
-    _fact(
+    fact(
         "exception_actions",
-        _column("exception_id", sa.Text),
-        _column("action", sa.Text),
-        _column("by", sa.Text),
-        _column("reason", sa.Text),
+        column("exception_id", sa.Text),
+        column("action", sa.Text),
+        column("by", sa.Text),
+        column("reason", sa.Text),
         sa.CheckConstraint("action IN ('ack', 'resolve')", name="action"),
     )
     op.create_index("ix_exception_actions_exception_id", "exception_actions", ["exception_id"])
-
-
-def _column(name: str, kind: Any, *, nullable: bool = False) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=nullable)
-
-
-def _fact(name: str, *parts: Any) -> None:
-    _create(
-        name,
-        sa.Column("id", RowId, primary_key=True, autoincrement=False),
-        _column("at", Instant),
-        _column("actor", sa.Text),
-        _column("os_user", sa.Text),
-        _column("host", sa.Text),
-        *parts,
-    )
-
-
-def _create(name: str, *parts: Any) -> None:
-    # Built by hand, because op.create_table takes no naming convention.
-    sa.Table(name, metadata, *parts, sqlite_autoincrement=True).create(op.get_bind())
-
-
-def _append_only(table: str) -> None:
-    words = REFUSAL.format(table=table)
-    if op.get_bind().dialect.name == "sqlite":
-        for event in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{words}'); END"
-            )
-        return
-    op.execute(
-        f"CREATE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION '{words}'; END $$"
-    )
-    op.execute(
-        f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE ON {table} "
-        f"FOR EACH ROW EXECUTE FUNCTION {table}_append_only()"
-    )
-    op.execute(
-        f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
-        f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()"
-    )

@@ -1,0 +1,8 @@
+{#- The key of the line that an adjustment adjusts, of any other line its own. A line key has six parts; that of an adjustment has `adj` and a
+    month before them and may have the payer behind. -#}
+{% macro original_key(line_key) -%}
+    case
+        when len(string_split({{ line_key }}, '/')) > 6 then array_to_string(string_split({{ line_key }}, '/')[3:8], '/')
+        else {{ line_key }}
+    end
+{%- endmacro %}
