@@ -88,7 +88,7 @@ def _line_of_event(marts: Marts, reader: Reader, event_id: str) -> Subject | Non
     for row in marts.rows(
         "select line_key from statement_lines where charge_model = 'pass_through' and band = $1 "
         "and adjusts_period is null union "
-        "select line_key from disputes where scope = 'line' and event_id = $1 order by 1",
+        "select subject from disputes where scope = 'line' and event_id = $1 order by 1",
         [event_id],
     ):
         return _line(marts, reader, row["line_key"])

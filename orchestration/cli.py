@@ -308,15 +308,18 @@ def close(app: App, period: str, dry_run: bool) -> int:
 @click.argument("statement")
 @click.option("--by", required=True, help="Who approves.")
 @click.option("--reason", required=True, help="Why, in words; kept in the ledger.")
-def approve_statement(app: App, statement: str, by: str, reason: str) -> int:
+@click.option("--content-hash", help="Of the lines you looked at; others are refused.")
+def approve_statement(
+    app: App, statement: str, by: str, reason: str, content_hash: str | None
+) -> int:
     """Approve a statement as it stands now. If its lines change, it is back in review."""
-    approval = record_approval(app, statement, by=by, reason=reason)
+    approval = record_approval(app, statement, by=by, reason=reason, content_hash=content_hash)
     refresh_marts(app)
     if app.terminal.as_json:
         app.terminal.json(approval.as_dict())
     else:
         app.terminal.lines(approval.describe())
-    return DONE
+    return NEEDS_PERSON if approval.needs_person else DONE
 
 
 @command(cli)

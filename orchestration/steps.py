@@ -178,12 +178,16 @@ def _extend_partitions(app: App, period: str) -> None:
     extend_partitions_to(app.data_dir, parse_day(f"{period}-01"))
 
 
-def record_approval(app: App, statement: str, *, by: str, reason: str) -> ApprovalReport:
+def record_approval(
+    app: App, statement: str, *, by: str, reason: str, content_hash: str | None = None
+) -> ApprovalReport:
     with (
         hold(app.data_dir.locks, "warehouse", purpose="approving", on_wait=app.terminal.note),
         open_ledger(app.data_dir, acting_as=by) as ledger,
     ):
-        return approve(app.data_dir.marts, ledger, statement, by=by, reason=reason)
+        return approve(
+            app.data_dir.marts, ledger, statement, by=by, reason=reason, content_hash=content_hash
+        )
 
 
 def issue_period(app: App, period: str, *, dry_run: bool = False) -> Report:

@@ -64,10 +64,12 @@ def approve(
     by: str,
     reason: str,
     content_hash: str | None = None,
+    period: str | None = None,
 ) -> ApprovalReport:
     """Approve a statement as it stands in the marts now.
 
     content_hash: what the approver looked at, if known; another one in the marts is refused.
+    period: the month it must be of, if that matters.
     Raises CloseError for an unknown statement (naming near ones) or an empty name or reason,
     RefusedError for one that is issued, blocked, without lines, or changed.
     """
@@ -78,6 +80,8 @@ def approve(
         statement = opened.statement(statement_id)
         if statement is None:
             raise CloseError(_unknown(opened, statement_id))
+        if period is not None and statement["period"] != period:
+            raise CloseError(f"{statement_id} is of {statement['period']}, not of {period}")
         payer = opened.payers().get(statement["payer_id"])
         blocking = opened.blocking(statement["period"]).get(statement_id, ())
     if is_blocked(statement):

@@ -140,6 +140,7 @@ def _adjustment(marts: Marts, line: Row) -> list[str]:
         "readings": "readings that came later or were corrected",
         "book": "a change of the book",
         "code": "a new version of the program",
+        "dispute": "a dispute that was decided",
     }
     why = reasons.get(cause or "", "not told")
     return [

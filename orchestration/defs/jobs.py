@@ -45,6 +45,11 @@ close = dg.define_asset_job(
     _build | dg.AssetSelection.assets("close_decisions", "review_sheet"),
     description="Rate a month, check it, decide per statement, and write the review sheet.",
 )
+approve = dg.define_asset_job(
+    "approve",
+    dg.AssetSelection.assets("approvals"),
+    description="Approve statements of a month as they stand: name them, who approves, and why.",
+)
 issue = dg.define_asset_job(
     "issue",
     dg.AssetSelection.assets("issued_statements"),
@@ -80,8 +85,8 @@ remind = dg.define_asset_job(
     description="Plan or send the reminders that are due.",
 )
 
-JOBS = [land, compact, build, close, issue, reports, refresh, publish, payments, remind]
-CHANGES_THE_LEDGER = [close, issue, publish, payments, remind]
+JOBS = [land, compact, build, close, approve, issue, reports, refresh, publish, payments, remind]
+CHANGES_THE_LEDGER = [close, approve, issue, publish, payments, remind]
 
 
 def landing_range_tags(*, site_id: str, first: str, last: str) -> dict[str, str]:

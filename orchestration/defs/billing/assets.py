@@ -2,8 +2,9 @@
 reports."""
 
 import dagster as dg
+from pydantic import Field
 
-from exporters.close import CloseReport, decide, issue, poorly_measured
+from exporters.close import CloseReport, approve, decide, issue, poorly_measured
 from exporters.marts import Marts, open_marts
 from exporters.statements import render_review, render_statements
 from orchestration.dbt import OWNERS
@@ -27,6 +28,17 @@ class IssueConfig(dg.Config):
     """`dry_run` shows what would be issued and freezes nothing."""
 
     dry_run: bool = False
+
+
+class ApproveConfig(dg.Config):
+    """Who approves which statements of the month, and why. An approval holds for the lines as they
+    are now; `content_hashes`, by statement, name the lines that were looked at, and others are
+    refused."""
+
+    statements: list[str]
+    by: str
+    reason: str
+    content_hashes: dict[str, str] = Field(default_factory=dict)
 
 
 def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
@@ -118,6 +130,44 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
         partitions_def=periods,
         pool=POOL,
         deps=[close_decisions],
+        description=(
+            "Approvals that people give: who, why, and the hash of the lines that they hold for."
+        ),
+    )
+    def approvals(
+        context: dg.AssetExecutionContext, config: ApproveConfig, data_dir: DataDirResource
+    ) -> dg.MaterializeResult:
+        layout, period = data_dir.layout(), context.partition_key
+        with (
+            hold(layout.locks, "warehouse", purpose=f"approving {period}"),
+            data_dir.open_ledger(acting_as=config.by) as ledger,
+            open_marts(layout.marts) as marts,
+        ):
+            reports = [
+                approve(
+                    marts,
+                    ledger,
+                    statement,
+                    by=config.by,
+                    reason=config.reason,
+                    content_hash=config.content_hashes.get(statement),
+                    period=period,
+                )
+                for statement in config.statements
+            ]
+        return materialized(
+            {"period": period, "approvals": [report.as_dict() for report in reports]},
+            words=[line for report in reports for line in report.describe()],
+            exit_code=int(any(report.needs_person for report in reports)),
+        )
+
+    @dg.asset(
+        group_name="close",
+        owners=_OWNERS,
+        kinds={"sqlalchemy"},
+        partitions_def=periods,
+        pool=POOL,
+        deps=[close_decisions],
         description="Approved statements, frozen in the ledger line by line under their number.",
     )
     def issued_statements(
@@ -162,7 +212,7 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
             }
         )
 
-    return [close_decisions, review_sheet, issued_statements, statement_reports]
+    return [close_decisions, review_sheet, approvals, issued_statements, statement_reports]
 
 
 def completeness_checks(marts: Marts, report: CloseReport) -> list[dg.AssetCheckResult]:

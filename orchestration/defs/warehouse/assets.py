@@ -1,6 +1,7 @@
 """Assets of the warehouse: the four inputs of a build, the dbt models, and what readers open."""
 
 import json
+import sys
 from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ from orchestration.dbt_runs import parsed_project
 from orchestration.locks import hold
 from orchestration.queries import LATENESS
 from orchestration.resources import DataDirResource
+from orchestration.versions import first_build_of_version
 
 POOL = "warehouse"
 PARTITION_TAG = "dagster/partition"
@@ -129,6 +131,10 @@ def dbt_models(
             target_path=layout.warehouse / "target",
         )
         yield from invocation.stream()
+        new = first_build_of_version(layout.next_marts, layout.marts)
+        for line in new.describe() if new else []:
+            context.log.warning(line)
+            sys.stderr.write(f"{line}\n")  # where m2c shows what is no answer
         inputs.swap_marts(layout)
 
 

@@ -161,3 +161,52 @@ def test_a_credit_is_given_in_the_open_month_and_once(issued: Workshop) -> None:
     issued.read_day("2026-03-10", "5", ingested="2026-03-11")
     issued.build()
     assert issued.rows(credit_lines) == [("K/2026-02/0/credit/-/c1", "-5.00")]
+
+
+def test_what_is_disputed_waits_and_is_then_billed_or_taken_back(issued: Workshop) -> None:
+    issued.event("ev-1", "2026-02-15", "7.00", ingested="2026-02-16", classification="disputed")
+    issued.event("ev-2", "2026-02-16", "9.00", ingested="2026-02-16")
+    issued.dispute("event", "ev-1", "rejected")
+    issued.dispute("line", "K/2026-02/1/hands/OSL/ev-2", "open")
+    issued.dispute("line", "K/2026-01/1/desk/-/-", "open")
+    issued.build()
+    february = "select line_key from statement_lines where period = '2026-02' order by 1"
+    keys = [
+        ("K/2026-02/1/desk/-/-",),
+        ("K/2026-02/1/energy/OSL/-",),
+        ("K/2026-02/1/hands/OSL/ev-1",),
+    ]
+    assert issued.rows(february) == keys
+    assert issued.rows(
+        "select kind, severity, statement_id, event_id, detail from billing_exceptions "
+        "order by statement_id"
+    ) == [
+        (
+            *("disputed_line", "warning", "ACME/2026-01/all", None),
+            "Line K/2026-01/1/desk/-/- (EUR 30.00) is disputed (anna: never ordered) and statement "
+            "ACME-0001 is not chased until that is decided.",
+        ),
+        (
+            *("disputed_line", "warning", "ACME/2026-02/all", "ev-2"),
+            "Line K/2026-02/1/hands/OSL/ev-2 (EUR 9.00) is disputed (anna: never ordered) and not "
+            "billed until that is decided.",
+        ),
+    ]
+    assert issued.rows("select scope, subject, state, amount from disputes order by 1, 2") == [
+        ("event", "ev-1", "rejected", None),
+        ("line", "K/2026-01/1/desk/-/-", "open", "30.00"),
+        ("line", "K/2026-02/1/hands/OSL/ev-2", "open", "9.00"),
+    ]
+
+    issued.issue("ACME/2026-02/all", "ACME-0002", "2026-03-05 08:00:00")
+    issued.dispute("line", "K/2026-02/1/hands/OSL/ev-2", "rejected")
+    issued.dispute("line", "K/2026-01/1/desk/-/-", "upheld")
+    issued.build()
+    assert issued.rows(february) == keys
+    assert issued.rows(
+        "select l.line_key, l.amount, a.cause from statement_lines l "
+        "join adjustments a using (line_key) order by 1"
+    ) == [
+        ("adj/2026-03/K/2026-01/1/desk/-/-", "-30.00", "dispute"),
+        ("adj/2026-03/K/2026-02/1/hands/OSL/ev-2", "9.00", "dispute"),
+    ]

@@ -219,6 +219,21 @@ class Workshop:
                 )
                 connection.execute(f"copy {name} to {target} (format parquet)")
 
+    def dispute(self, scope: str, subject: str, state: str) -> None:
+        """Say in the ledger's extract what is disputed or how that was decided."""
+        target = self.path / "warehouse" / "ledger" / "charge_disputes.parquet"
+        known = pq.read_table(target)
+        said = {
+            "scope": scope,
+            "subject": subject,
+            "state": state,
+            "reason": "never ordered",
+            "said_by": "anna",
+            "recorded_at": self.now,
+        }
+        kept = [row for row in known.to_pylist() if row["subject"] != subject]
+        pq.write_table(pa.Table.from_pylist([*kept, said], schema=known.schema), target)
+
     @staticmethod
     def _quoted(path: Path) -> str:
         return "'" + str(path).replace("'", "''") + "'"

@@ -7,7 +7,10 @@ import dagster as dg
 
 OURS = {
     "book": {"book"},
-    "close": {"close_decisions", "issued_statements", "review_sheet", "statement_reports"},
+    "close": {
+        *("approvals", "close_decisions", "issued_statements", "review_sheet"),
+        "statement_reports",
+    },
     "collections": {"alert_notices", "reminders"},
     "invoicing": {"payments_received", "xero_invoices"},
     "landing": {"compacted_days", "landed_batches", "landing/readings"},
@@ -36,10 +39,12 @@ MARTS = {
         "xero_tax_types",
         "xero_tracking",
     ),
+    *("disputes", "statement_inputs"),
     *("adjustments", "line_bands", "line_bases", "line_calculations", "line_days", "line_events"),
     *("credits", "landed_files", "line_machines", "reading_edits", "usage_batches", "usage_units"),
 }
 JOBS = {
+    "approve": {"approvals"},
     "build": {
         *("book", "landed_batches", "ledger_extract", "build_context", "published_marts"),
         "alert_notices",
@@ -59,6 +64,7 @@ JOBS = {
 }
 POOLS = {
     "alert_notices": "warehouse",
+    "approvals": "warehouse",
     "book": "warehouse",
     "close_decisions": "warehouse",
     "compacted_days": "warehouse",
