@@ -9,12 +9,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from exporters.statements.logo import Logo
+
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def to_html(document: Mapping[str, Any]) -> bytes:
+def to_html(document: Mapping[str, Any], logo: Logo | None = None) -> bytes:
     """The page of a document from `document.build`."""
-    return render("statement.html", doc=document)
+    return render("statement.html", doc=document, logo=logo.data_url if logo else None)
 
 
 def render(template: str, **context: object) -> bytes:

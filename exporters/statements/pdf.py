@@ -14,20 +14,21 @@ from typing import Any, cast
 
 import typst
 
+from exporters.statements.logo import Logo
+
 _TEMPLATE = Path(__file__).parent / "templates" / "statement.typ"
 _mine = local()
 
 
-def to_pdf(document: Mapping[str, Any]) -> bytes:
+def to_pdf(document: Mapping[str, Any], logo: Logo | None = None) -> bytes:
     """The PDF of a document from `document.build`."""
     compiler = getattr(_mine, "compiler", None)
     if compiler is None:
         # Loading fonts costs more than setting a page: one compiler a thread.
         compiler = typst.Compiler(str(_TEMPLATE), root=str(_TEMPLATE.parent))
         _mine.compiler = compiler
-    made = compiler.compile(
-        format="pdf",
-        sys_inputs={"document": json.dumps(document, ensure_ascii=False)},
-        timestamp=0,
-    )
+    inputs = {"document": json.dumps(document, ensure_ascii=False)}
+    if logo is not None:
+        inputs["logo"] = json.dumps(list(logo.content))
+    made = compiler.compile(format="pdf", sys_inputs=inputs, timestamp=0)
     return cast(bytes, made)

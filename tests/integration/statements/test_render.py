@@ -107,7 +107,7 @@ def test_a_statement_not_issued_is_a_preview(make_marts: Make, tmp_path: Path) -
 def test_a_negative_total_is_a_credit_note(make_marts: Make, tmp_path: Path) -> None:
     note = by_payer(render_statements(make_marts(), "2026-10", tmp_path / "out"))["CREDITED"]
     text = pdf_text(note.paths["pdf"])
-    assert "Gutschrift für Sie EUR 235,00" in text
+    assert "Guthaben zu Ihren Gunsten EUR 235,00" in text
     assert "EUR -235,00" in text
     assert "IBAN" not in text
     assert "Nordlys Compute AS" in text  # the default seller
