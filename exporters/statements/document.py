@@ -178,8 +178,8 @@ class _Builder:
             label = words["total_credit" if is_credit else "total_due"]
             if head["due_date"] and not is_credit:
                 note = words["by"].format(date=formats.day(head["due_date"]))
-            if head["xero_status"] == "PAID" and not is_credit:
-                note = words["paid"]
+            if self._is_paid and not is_credit:
+                label, note = words["total"], words["paid"]
             elif head["amount_paid"] and not is_credit:
                 note = words["paid_part"].format(
                     amount=self._with_currency(head["amount_paid"]),
@@ -188,6 +188,10 @@ class _Builder:
                 )
         amount = -head["total"] if is_credit and self._facts.is_issued else head["total"]
         return {"label": label, "amount": self._with_currency(amount), "note": note}
+
+    @property
+    def _is_paid(self) -> bool:
+        return bool(self._head["xero_status"] == "PAID")
 
     def _site_total(self, row: Row) -> dict[str, Any]:
         return {
@@ -270,7 +274,7 @@ class _Builder:
 
     def _payment(self, *, is_credit: bool) -> dict[str, Any] | None:
         head, words = self._head, self._words
-        if is_credit:
+        if is_credit or self._is_paid:
             return None
         details = [
             (words["pay_to"], one_line(head["seller_name"])),

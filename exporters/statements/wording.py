@@ -174,9 +174,9 @@ def _adjustment(line: Row, words: Words) -> str | None:
     elif band is not None:
         name = f"{name}, {one_line(band)}"
     key = "adjusted_tax" if english.startswith("tax of ") else "adjusted"
-    return str(texts[key]).format(
-        month=words.formats.month(line["adjusts_period"]), name=name, now=now, before=before
-    )
+    month = words.formats.month(line["adjusts_period"])
+    said = str(texts[key]).format(month=month, name=name, now=now, before=before)
+    return said[:1].upper() + said[1:]
 
 
 def _change(line: Row, words: Words) -> tuple[str, str, str] | None:

@@ -27,7 +27,7 @@ create temp table fleet as select 'P' || lpad(n::varchar, 4, '0') as p, n
   from range(1, $statements + 1) as t(n);
 insert into payers select p, 'Customer ' || n || ' Oy', 'FI', 'EUR', 2, 'ap@c.example',
   'FI12345671', 'PO-' || n, ($languages)[1 + n % 5], 'Street ' || n, null, '00580', 'Helsinki',
-  'nordlys' from fleet;
+  'nordlys', null from fleet;
 insert into contracts select 'K-' || n, 1, p, 'Europe/Helsinki', '2025-01-01 00:00:00+00', null,
   null from fleet;
 insert into statement_lines

@@ -29,7 +29,7 @@ create table invoices(statement_id varchar, statement_number varchar, period var
 create table payers(payer_id varchar, name varchar, country varchar, currency varchar,
   minor_units integer, email varchar, tax_number varchar, po_number varchar, language varchar,
   address_line1 varchar, address_line2 varchar, postal_code varchar, city varchar,
-  seller_id varchar);
+  seller_id varchar, approval_owner varchar);
 create table sellers(seller_id varchar, is_default boolean, legal_name varchar,
   address_line1 varchar, address_line2 varchar, postal_code varchar, city varchar,
   country varchar, tax_number varchar, registration_number varchar, email varchar,
@@ -65,13 +65,13 @@ insert into sellers values ('nordlys', true, 'Nordlys Compute AS', 'Holtveien 5'
   'Sofiemyr', 'NO', 'NO 999 000 111 MVA', '999 000 111', 'billing@nordlys.example', null);
 insert into seller_bank_accounts values
   ('nordlys', 'EUR', 'NO8099990000029', 'EXAMNOK1', '9999.00.00029', 'Example Bank ASA');
-insert into payers values
+insert into payers select *, null from (values
   ('BOREALIS', 'Borealis Render Oy', 'FI', 'EUR', 2, 'laskut@borealis.example', 'FI12345671',
    'PO-77', 'en', 'Sörnäistenkatu 12', null, '00580', 'Helsinki', 'nordlys'),
   ('GOLF', 'ゴルフ計算株式会社', 'JP', 'JPY', 0, 'g@golf.example', null, null, null,
    'Main Street 1', null, null, 'Tokyo', 'nordlys'),
   ('CREDITED', 'Credited GmbH', 'DE', 'EUR', 2, 'c@c.example', 'DE123', null, 'de',
-   'Hauptstraße 1', null, '10115', 'Berlin', null);
+   'Hauptstraße 1', null, '10115', 'Berlin', null)) as v;
 insert into sites values ('FI-HEL1', 'Helsinki 1', 'FI', 'nordics'),
   ('NO-OSL1', 'Oslo 1', 'NO', 'nordics');
 insert into contracts values
