@@ -204,7 +204,7 @@ def issue_period(app: App, period: str, *, dry_run: bool = False) -> Report:
     if dry_run:
         return report
     refresh_marts(app)
-    _render(app, period)
+    render_reports(app, period)
     folder = app.data_dir.reports / period
     return {
         **report,
@@ -213,7 +213,8 @@ def issue_period(app: App, period: str, *, dry_run: bool = False) -> Report:
     }
 
 
-def _render(app: App, period: str) -> None:
+def render_reports(app: App, period: str) -> None:
+    """Statements and review sheet of a period as the marts have them now."""
     with app.terminal.step("rendering statements"):
         app.runner.run("reports", partition=period)
 
@@ -244,7 +245,7 @@ def publish_period(app: App, period: str, *, apply: bool, refresh: bool = True) 
         )
     if apply and refresh:
         refresh_marts(app)
-        _render(app, period)  # now with the payment links
+        render_reports(app, period)  # now with the payment links
     return outcome.reports["xero_invoices"]
 
 
