@@ -102,7 +102,7 @@ class Marts:
         found = self.rows("SELECT * FROM statement_lines WHERE statement_id = ?", [statement_id])
         for line in found:
             if line["unit_price"] is None:
-                line["unit_price"] = _price_of_one(line["amount"], line["quantity"])
+                line["unit_price"] = price_of_one(line["amount"], line["quantity"])
         return sorted(found, key=lambda line: str(line["line_key"]))
 
     def blocking(self, period: str) -> dict[str, list[str]]:
@@ -174,7 +174,9 @@ def _exact(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
 
 
-def _price_of_one(amount: Decimal, quantity: Decimal) -> Decimal:
+def price_of_one(amount: Decimal, quantity: Decimal) -> Decimal:
+    """What one unit comes to, to 9 decimals, where a unit price does not fit the mart's column; the
+    amount itself where there is no quantity."""
     if not quantity:
         return amount
     with localcontext() as exact:

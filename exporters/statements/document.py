@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from exporters.marts import price_of_one
 from exporters.statements.facts import Row, StatementFacts
 from exporters.statements.formats import (
     Formats,
@@ -242,13 +243,15 @@ class _Builder:
             )
         if line.get("disputed"):
             notes.append(self._words["disputed"])
-        rate = line["tax_rate_percent"]
+        rate, price = line["tax_rate_percent"], line["unit_price"]
+        if price is None:
+            price = price_of_one(line["amount"], line["quantity"])
         return {
             "description": said,
             "notes": notes,
             "quantity": formats.quantity(line["quantity"]),
             "unit": self._said.unit(line["unit"]),
-            "unit_price": formats.unit_price(line["unit_price"], minor_units=self._minor_units),
+            "unit_price": formats.unit_price(price, minor_units=self._minor_units),
             "amount": self._money(line["amount"]),
             "tax_rate": formats.percent(rate) if rate is not None else "–",
             "tax": self._money(line["tax_amount"]),

@@ -19,6 +19,7 @@ import xlsxwriter  # type: ignore[import-untyped]
 from xlsxwriter.format import Format  # type: ignore[import-untyped]
 from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 
+from exporters.marts import price_of_one
 from exporters.statements.facts import StatementFacts
 from exporters.statements.text import one_line, web_link
 
@@ -267,7 +268,7 @@ def _lines(book: Book, facts: StatementFacts, document: Mapping[str, Any], *, mo
         (words["description"], "", 50, lambda line: line["label"]),
         (words["quantity"], QUANTITY, 16, lambda line: line["quantity"]),
         (words["unit"], "", 9, lambda line: line["unit"]),
-        (words["unit_price"], UNIT_PRICE, 15, lambda line: line["unit_price"]),
+        (words["unit_price"], UNIT_PRICE, 15, _unit_price),
         (words["amount"], money, 15, lambda line: line["amount"]),
         (words["currency"], "", 9, lambda line: line["currency"]),
         (f"{words['tax']}: {words['tax_code']}", "", 14, lambda line: line["tax_code"]),
@@ -297,6 +298,11 @@ def _lines(book: Book, facts: StatementFacts, document: Mapping[str, Any], *, mo
     sheet.put(0, words["total"], bold=True)
     sheet.put(9, facts.head["net"], money, bold=True)
     sheet.put(13, facts.head["tax"], money, bold=True)
+
+
+def _unit_price(line: Mapping[str, Any]) -> Decimal:
+    price: Decimal | None = line["unit_price"]
+    return price_of_one(line["amount"], line["quantity"]) if price is None else price
 
 
 def _usage(book: Book, facts: StatementFacts, words: Mapping[str, str]) -> None:

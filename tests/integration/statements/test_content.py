@@ -65,6 +65,17 @@ def test_a_fleet_rendered_by_processes_is_right(tmp_path: Path) -> None:
             assert path.read_bytes() == other.paths[kind].read_bytes()
 
 
+@needs_poppler
+def test_a_unit_price_that_no_column_holds(make_marts: Make, tmp_path: Path) -> None:
+    marts = make_marts(
+        "update statement_lines set unit_price = null, unit = 'flat', quantity = 1, description ="
+        " 'October 2026 Energy at Oslo 1 (NO-OSL1), tier 1: EUR 2,145.00' where amount = 2145"
+    )
+    (one,) = render_statements(marts, "2026-10", tmp_path / "out", only={"BOREALIS-0007"})
+    assert pdf_text(one.paths["pdf"]).count("2,145.00") == 2
+    check_statements(marts, "2026-10", [one])
+
+
 def test_processes_are_only_worth_it_for_many() -> None:
     assert _processes(20, None) == 1
     assert _processes(500, 2) == 2
