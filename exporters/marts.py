@@ -44,6 +44,8 @@ class Marts:
         except duckdb.Error as error:
             raise MartsError(f"cannot read the published marts at {path}: {error}") from error
         self.connection.execute("SET TimeZone = 'UTC'")
+        # A slow query would draw its progress into what a command prints.
+        self.connection.execute("SET enable_progress_bar = false")
 
     def close(self) -> None:
         """Let go of the file."""

@@ -26,7 +26,6 @@ from exporters.statements.formats import (
     language_of,
     last_day,
 )
-from exporters.statements.qr import QrCode, qr_code
 from exporters.statements.text import one_line, web_link
 from exporters.statements.wording import Words, adjustment_notes, label
 
@@ -294,7 +293,6 @@ class _Builder:
         return {
             "details": [{"label": k, "value": v} for k, v in details if v],
             "link": link,
-            "qr": _drawn(qr_code(link)) if link else None,
         }
 
     def _rule(self, row: Row) -> dict[str, Any]:
@@ -430,10 +428,6 @@ class _Builder:
 
     def _with_currency(self, value: Decimal) -> str:
         return self._said.money(self._head["currency"], value)
-
-
-def _drawn(code: QrCode | None) -> dict[str, Any] | None:
-    return None if code is None else {"size": code.size, "path": code.path}
 
 
 def _iban(text: str) -> str:

@@ -3,7 +3,10 @@ elsewhere."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import segno
 
@@ -20,6 +23,7 @@ class QrCode:
     path: str
 
 
+@lru_cache(maxsize=64)
 def qr_code(text: str) -> QrCode | None:
     """The code of `text`, None if it does not fit into one (about 2,000 characters)."""
     try:
@@ -36,3 +40,9 @@ def qr_code(text: str) -> QrCode | None:
                 parts.append(f"M{start + _QUIET} {y + _QUIET}h{x - start}v1h-{x - start}z")
                 start = None
     return QrCode(size=len(code.matrix) + 2 * _QUIET, path="".join(parts))
+
+
+def link_code(document: Mapping[str, Any]) -> QrCode | None:
+    """The code of a document's payment link, None without one."""
+    payment = document["payment"]
+    return qr_code(payment["link"]) if payment and payment["link"] else None
