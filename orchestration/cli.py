@@ -323,7 +323,14 @@ def approve_statement(app: App, statement: str, by: str, reason: str) -> int:
 @click.option("--dry-run", is_flag=True, help="Show what would be issued and freeze nothing.")
 def issue(app: App, period: str, dry_run: bool) -> int:
     """Freeze a month's approved statements under their numbers and render them."""
-    return app.answer(issue_period(app, period, dry_run=dry_run))
+    report = issue_period(app, period, dry_run=dry_run)
+    if dry_run:
+        return app.answer(report)
+    folder = app.data_dir.reports / period
+    code = app.answer({**report, "reports": str(folder)})
+    if not app.terminal.as_json:
+        app.terminal.lines([f"PDF, HTML and XLSX of each: {folder}"])
+    return code
 
 
 # --- money ----------------------------------------------------------------------------------------

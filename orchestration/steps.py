@@ -205,12 +205,7 @@ def issue_period(app: App, period: str, *, dry_run: bool = False) -> Report:
         return report
     refresh_marts(app)
     render_reports(app, period)
-    folder = app.data_dir.reports / period
-    return {
-        **report,
-        "reports": str(folder),
-        "words": [*report["words"], f"PDF, HTML and XLSX of each: {folder}"],
-    }
+    return report
 
 
 def render_reports(app: App, period: str) -> None:
