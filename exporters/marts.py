@@ -44,6 +44,8 @@ class Marts:
         except duckdb.Error as error:
             raise MartsError(f"cannot read the published marts at {path}: {error}") from error
         self.connection.execute("SET TimeZone = 'UTC'")
+        # A slow query would draw its progress into what a command prints.
+        self.connection.execute("SET enable_progress_bar = false")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -106,7 +108,7 @@ class Marts:
         )
         for line in found:
             if line["unit_price"] is None:
-                line["unit_price"] = _price_of_one(line["amount"], line["quantity"])
+                line["unit_price"] = price_of_one(line["amount"], line["quantity"])
         return sorted(found, key=lambda line: str(line["line_key"]))
 
     def inputs(self, statement_id: str) -> list[Row]:
@@ -188,7 +190,9 @@ def _exact(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
 
 
-def _price_of_one(amount: Decimal, quantity: Decimal) -> Decimal:
+def price_of_one(amount: Decimal, quantity: Decimal) -> Decimal:
+    """What one unit comes to, to 9 decimals, where a unit price does not fit the mart's column; the
+    amount itself where there is no quantity."""
     if not quantity:
         return amount
     with localcontext() as exact:

@@ -45,6 +45,7 @@ from orchestration.steps import (
     compact_days,
     issue_period,
     land_sites,
+    preview,
     publish_period,
     rate_again,
     read_payments,
@@ -327,7 +328,14 @@ def approve_statement(
 @click.option("--dry-run", is_flag=True, help="Show what would be issued and freeze nothing.")
 def issue(app: App, period: str, dry_run: bool) -> int:
     """Freeze a month's approved statements under their numbers and render them."""
-    return app.answer(issue_period(app, period, dry_run=dry_run))
+    report = issue_period(app, period, dry_run=dry_run)
+    if dry_run:
+        return app.answer(report)
+    folder = app.data_dir.reports / period
+    code = app.answer({**report, "reports": str(folder)})
+    if not app.terminal.as_json:
+        app.terminal.lines([f"PDF, HTML and XLSX of each: {folder}"])
+    return code
 
 
 # --- money ----------------------------------------------------------------------------------------
@@ -748,9 +756,14 @@ def explain_line(
 
 @command(cli)
 @click.option("--period", type=PERIOD, help="Only this month.")
+@click.option(
+    "--render", "with_files", is_flag=True, help="Make PDF, HTML and XLSX; previews before issue."
+)
 @click.argument("statement", required=False)
-def statements(app: App, period: str | None, statement: str | None) -> int:
-    """The statements, or the lines of one."""
+def statements(app: App, period: str | None, statement: str | None, with_files: bool) -> int:
+    """The statements, or the lines of one; with --render their files, as they would look now."""
+    if with_files:
+        return _render_statements(app, period, statement)
     with open_marts(app.data_dir.marts) as marts:
         if statement is None:
             rows = queries.statements(marts, period=period)
@@ -770,6 +783,33 @@ def statements(app: App, period: str | None, statement: str | None) -> int:
         app.terminal.json(rows)
     else:
         app.terminal.table(columns, [[row[column] for column in columns] for row in rows])
+    return DONE
+
+
+def _render_statements(app: App, period: str | None, statement: str | None) -> int:
+    if period is None and statement is None:
+        raise click.UsageError("name a STATEMENT or a --period to render")
+    with open_marts(app.data_dir.marts) as marts:
+        found = [
+            row
+            for row in queries.statements(marts, period=period)
+            if statement in (None, row["statement_id"], row["statement_number"])
+        ]
+    if not found:
+        what = f"statement {statement!r}" if statement else f"statements of {period}"
+        raise click.BadParameter(f"no {what}; see `m2c statements`")
+    rendered = preview(app, found)
+    if app.terminal.as_json:
+        app.terminal.json([one.as_dict() for one in rendered])
+    else:
+        app.terminal.table(
+            ["statement", "", "file"],
+            [
+                [one.statement_id, "preview" if one.is_preview else "issued", path]
+                for one in rendered
+                for path in one.paths.values()
+            ],
+        )
     return DONE
 
 
@@ -948,9 +988,10 @@ def main() -> None:
 
 
 def _tell_failure(terminal: Terminal, error: Exception) -> int:
+    from exporters.statements import LogoError  # likewise
     from exporters.xero import errors as xero  # a second to load, and only publishing needs it
 
-    if isinstance(error, xero.XeroConfigError):
+    if isinstance(error, (xero.XeroConfigError, LogoError)):
         terminal.error(str(error))
         return WRONG_USE
     if isinstance(error, (xero.XeroAuthError, xero.AccessDeniedError, xero.PublisherBusyError)):

@@ -182,6 +182,7 @@ def _month(app: App, calendar: Calendar, sandboxes: Sandboxes) -> int:
     terminal.lines(received["words"])
     reminded = steps.send_reminders(app, apply=True)
     terminal.lines(reminded["words"])
+    steps.render_reports(app, calendar.period)
     _show_invoices(app, calendar.period)
     return max(*codes, int(received["exit_code"]), int(reminded["exit_code"]))
 

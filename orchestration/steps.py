@@ -17,11 +17,13 @@ from exporters.close import ApprovalReport, approve
 from exporters.marts import open_marts
 from orchestration.ledger import open_ledger
 from orchestration.locks import hold
+from orchestration.queries import Rows
 from orchestration.runs import Report, Runner
 from orchestration.settings import DataDir, parse_day
 from orchestration.terminal import Terminal
 
 if TYPE_CHECKING:
+    from exporters.statements import RenderedStatement
     from orchestration.whatif import Answer
 
 
@@ -181,13 +183,17 @@ def _extend_partitions(app: App, period: str) -> None:
 def record_approval(
     app: App, statement: str, *, by: str, reason: str, content_hash: str | None = None
 ) -> ApprovalReport:
+    from orchestration.papers import review_period
+
     with (
         hold(app.data_dir.locks, "warehouse", purpose="approving", on_wait=app.terminal.note),
         open_ledger(app.data_dir, acting_as=by) as ledger,
     ):
-        return approve(
+        approval = approve(
             app.data_dir.marts, ledger, statement, by=by, reason=reason, content_hash=content_hash
         )
+        review_period(app.data_dir, approval.period, ledger, previews=False)
+    return approval
 
 
 def issue_period(app: App, period: str, *, dry_run: bool = False) -> Report:
@@ -206,11 +212,30 @@ def issue_period(app: App, period: str, *, dry_run: bool = False) -> Report:
         outcome = app.runner.run(
             "issue", partition=period, config={"issued_statements": {"dry_run": dry_run}}
         )
-    if not dry_run:
-        refresh_marts(app)
-        with app.terminal.step("rendering statements"):
-            app.runner.run("reports", partition=period)
-    return outcome.reports["issued_statements"]
+    report = outcome.reports["issued_statements"]
+    if dry_run:
+        return report
+    refresh_marts(app)
+    render_reports(app, period)
+    return report
+
+
+def render_reports(app: App, period: str) -> None:
+    """Statements and review sheet of a period as the marts have them now."""
+    with app.terminal.step("rendering statements"):
+        app.runner.run("reports", partition=period)
+
+
+def preview(app: App, statements: Rows) -> list[RenderedStatement]:
+    """Render statements of the marts as they are now, whatever their state."""
+    from orchestration.papers import render_period
+
+    rendered = []
+    for period in sorted({row["period"] for row in statements}):
+        wanted = [row["statement_id"] for row in statements if row["period"] == period]
+        with app.terminal.step(f"rendering {len(wanted)} of {period}"):
+            rendered += render_period(app.data_dir, period, only=wanted, on_wait=app.terminal.note)
+    return rendered
 
 
 def _book_has_changed(data_dir: DataDir) -> bool:
@@ -227,6 +252,7 @@ def publish_period(app: App, period: str, *, apply: bool, refresh: bool = True) 
         )
     if apply and refresh:
         refresh_marts(app)
+        render_reports(app, period)  # now with the payment links
     return outcome.reports["xero_invoices"]
 
 

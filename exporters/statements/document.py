@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from exporters.marts import price_of_one
 from exporters.statements.facts import Row, StatementFacts
 from exporters.statements.formats import (
     Formats,
@@ -26,10 +27,17 @@ from exporters.statements.formats import (
     last_day,
 )
 from exporters.statements.text import one_line, web_link
+from exporters.statements.wording import Words, adjustment_notes, label
 
 _TEXTS = Path(__file__).parent / "texts"
 DAILY_MATRIX_MOST_ROWS = 120
 """Above this many machines a matrix of days helps nobody on paper; the spreadsheet has it."""
+_EU = frozenset(
+    {
+        *("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU"),
+        *("IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK"),
+    }
+)
 
 
 @cache
@@ -62,6 +70,9 @@ class _Builder:
         contracts = {line["contract_id"] for line in facts.lines}
         self._has_several_contracts = len(contracts) > 1
         self._minor_units: int = 2 if head["minor_units"] is None else head["minor_units"]
+        self._said = Words(texts=self._words, formats=self._formats, minor_units=self._minor_units)
+
+        self._labels = [label(line, self._said) for line in facts.lines]
 
     def document(self) -> dict[str, Any]:
         head, words = self._head, self._words
@@ -70,8 +81,11 @@ class _Builder:
         title = words["credit_note" if is_credit else "invoice"] if issued else words["preview"]
         return {
             "language": self._language,
+            "currency": one_line(head["currency"]),
             "words": {k: v for k, v in words.items() if isinstance(v, str)},
             "title": title,
+            "is_credit": is_credit,
+            "causes": dict(words["causes"]),
             "name": one_line(head["statement_number"] if issued else head["statement_id"]),
             "issued": issued,
             "banner": None if issued else words["preview_banner"],
@@ -80,8 +94,10 @@ class _Builder:
             "payer": self._party("payer"),
             "meta": self._meta(is_credit=is_credit),
             "headline": self._headline(is_credit=is_credit),
+            "dispute": words["disputed_all"] if head.get("disputed") else None,
             "sites": [self._site_total(row) for row in self._facts.sites],
             "groups": self._groups(),
+            "labels": self._labels,
             "totals": {
                 "net": self._money(head["net"]),
                 "tax": self._money(head["tax"]),
@@ -91,6 +107,7 @@ class _Builder:
             "payment": self._payment(is_credit=is_credit) if issued else None,
             "estimated_note": words["estimated_note"] if self._has_estimates() else None,
             "rules": [self._rule(row) for row in self._facts.rules],
+            "rules_note": None if self._language == "en" else words["rules_language"],
             "charts": self._charts(),
             "machines": self._machines(),
             "machine_days": self._machine_days(),
@@ -114,8 +131,7 @@ class _Builder:
             town,
             self._formats.country(country) if country else "",
         ]
-        label = "tax_number" if who == "seller" else "your_tax_number"
-        identities = [(self._words[label], one_line(head[f"{who}_tax_number"]))]
+        identities = [(self._tax_number_label(country), one_line(head[f"{who}_tax_number"]))]
         if who == "seller":
             number = one_line(head["seller_registration_number"])
             identities.append((self._words["registration_number"], number))
@@ -126,6 +142,10 @@ class _Builder:
             "identities": [{"label": k, "value": v} for k, v in identities if v],
         }
 
+    def _tax_number_label(self, country: str | None) -> str:
+        labels = self._words["tax_numbers"]
+        return str(labels.get(country) or labels["EU" if country in _EU else "other"])
+
     def _meta(self, *, is_credit: bool) -> list[dict[str, str]]:
         head, words, formats = self._head, self._words, self._formats
         period = head["period"]
@@ -134,6 +154,10 @@ class _Builder:
         number_label = words["credit_number" if is_credit else "number"]
         rows: list[tuple[str, str]] = [
             (number_label, one_line(head["statement_number"]) if self._facts.is_issued else ""),
+            (
+                words["refers_to"],
+                one_line(", ".join(self._facts.corrected)) if is_credit else "",
+            ),
             (words["statement"], one_line(head["statement_id"])),
             (words["issue_date"], formats.day(head["issue_date"]) if head["issue_date"] else ""),
             (
@@ -154,8 +178,8 @@ class _Builder:
             label = words["total_credit" if is_credit else "total_due"]
             if head["due_date"] and not is_credit:
                 note = words["by"].format(date=formats.day(head["due_date"]))
-            if head["xero_status"] == "PAID" and not is_credit:
-                note = words["paid"]
+            if self._is_paid and not is_credit:
+                label, note = words["total"], words["paid"]
             elif head["amount_paid"] and not is_credit:
                 note = words["paid_part"].format(
                     amount=self._with_currency(head["amount_paid"]),
@@ -164,6 +188,10 @@ class _Builder:
                 )
         amount = -head["total"] if is_credit and self._facts.is_issued else head["total"]
         return {"label": label, "amount": self._with_currency(amount), "note": note}
+
+    @property
+    def _is_paid(self) -> bool:
+        return bool(self._head["xero_status"] == "PAID")
 
     def _site_total(self, row: Row) -> dict[str, Any]:
         return {
@@ -181,8 +209,8 @@ class _Builder:
 
     def _groups(self) -> list[dict[str, Any]]:
         lines: dict[str | None, list[dict[str, Any]]] = defaultdict(list)
-        for line in self._facts.lines:
-            lines[line["site_id"]].append(self._line(line))
+        for line, said in zip(self._facts.lines, self._labels, strict=True):
+            lines[line["site_id"]].append(self._line(line, said))
         return [
             {
                 "site": self._site(row),
@@ -197,47 +225,36 @@ class _Builder:
             for row in self._facts.sites
         ]
 
-    def _line(self, line: Row) -> dict[str, Any]:
+    def _line(self, line: Row, said: str) -> dict[str, Any]:
         formats = self._formats
         notes = []
         if self._has_several_contracts:
             notes.append(f"{self._words['contract']} {one_line(line['contract_id'])}")
+        if line["adjusts_period"]:
+            notes.append(adjustment_notes(line, self._said))
         estimated = line["estimated_quantity"]
         if estimated:
             notes.append(
                 "~ "
                 + self._words["estimated"].format(
-                    quantity=formats.quantity(estimated), unit=self._unit(line["unit"])
+                    quantity=formats.quantity(estimated), unit=self._said.unit(line["unit"])
                 )
             )
-        if line["adjusts_period"]:
-            month = formats.month(line["adjusts_period"])
-            notes.append(self._words["adjustment_of"].format(month=month))
-        rate = line["tax_rate_percent"]
+        if line.get("disputed"):
+            notes.append(self._words["disputed"])
+        rate, price = line["tax_rate_percent"], line["unit_price"]
+        if price is None:
+            price = price_of_one(line["amount"], line["quantity"])
         return {
-            "description": self._label(line),
+            "description": said,
             "notes": notes,
             "quantity": formats.quantity(line["quantity"]),
-            "unit": self._unit(line["unit"]),
-            "unit_price": formats.unit_price(line["unit_price"], minor_units=self._minor_units),
+            "unit": self._said.unit(line["unit"]),
+            "unit_price": formats.unit_price(price, minor_units=self._minor_units),
             "amount": self._money(line["amount"]),
             "tax_rate": formats.percent(rate) if rate is not None else "–",
             "tax": self._money(line["tax_amount"]),
         }
-
-    def _label(self, line: Row) -> str:
-        """The line's own words, without what its column, group and heading say already."""
-        text = one_line(line["description"]) or one_line(line["charge_code"])
-        if line["adjusts_period"] or line["charge_model"] == "credit":
-            return text
-        head, separator, _ = text.rpartition(": ")
-        short = head if separator else text
-        month = formats_for("en").month(line["period"])
-        short = short.removeprefix(f"{month} ")
-        if line["site_id"]:
-            place = f" at {one_line(line['site_name'])} ({line['site_id']})"
-            short = short.replace(place, "", 1)
-        return short[:1].upper() + short[1:] if short else text
 
     def _tax(self, row: Row) -> dict[str, str]:
         rate = row["tax_rate_percent"]
@@ -246,12 +263,20 @@ class _Builder:
             "rate": self._formats.percent(rate) if rate is not None else "",
             "net": self._money(row["net"]),
             "tax": self._money(row["tax"]),
-            "note": one_line(row["note"]),
+            "note": self._tax_note(one_line(row["note"])),
         }
+
+    def _tax_note(self, note: str) -> str:
+        """The book's words; what the law wants said of reverse charge in the payer's language
+        too."""
+        legal = str(self._words["reverse_charge"])
+        if "reverse charge" not in note.lower() or legal.lower() in note.lower():
+            return note
+        return f"{legal}. {note}"
 
     def _payment(self, *, is_credit: bool) -> dict[str, Any] | None:
         head, words = self._head, self._words
-        if is_credit:
+        if is_credit or self._is_paid:
             return None
         details = [
             (words["pay_to"], one_line(head["seller_name"])),
@@ -264,9 +289,10 @@ class _Builder:
         if not (head["iban"] or head["account"]):
             asked = words["no_account"].format(currency=one_line(head["currency"]))
             details = [(words["pay_to"], one_line(head["seller_name"])), ("", asked)]
+        link = web_link(head["online_url"])
         return {
             "details": [{"label": k, "value": v} for k, v in details if v],
-            "link": web_link(head["online_url"]),
+            "link": link,
         }
 
     def _rule(self, row: Row) -> dict[str, Any]:
@@ -295,7 +321,7 @@ class _Builder:
             charts.append(
                 {
                     "heading": self._words["usage_of"].format(
-                        metric=self._metric(metric), unit=self._unit(unit)
+                        metric=self._metric(metric), unit=self._said.unit(unit)
                     ),
                     "top": self._formats.quantity(scale),
                     "half": self._formats.quantity(scale / 2),
@@ -314,7 +340,7 @@ class _Builder:
             "day": str(day.day),
             "metered": int(metered * 1000 / scale),
             "estimated": int(estimated * 1000 / scale),
-            "title": f"{self._formats.short_day(day)}: {shown} {self._unit(unit)}",
+            "title": f"{self._formats.short_day(day)}: {shown} {self._said.unit(unit)}",
         }
 
     def _machines(self) -> list[dict[str, Any]]:
@@ -325,7 +351,7 @@ class _Builder:
             {
                 "site": site,
                 "metric": self._metric(metric),
-                "unit": self._unit(unit),
+                "unit": self._said.unit(unit),
                 "rows": self._machine_rows(rows),
             }
             for (site, metric, unit), rows in groups.items()
@@ -385,7 +411,7 @@ class _Builder:
                 {
                     "site": site,
                     "metric": self._metric(metric),
-                    "unit": self._unit(unit),
+                    "unit": self._said.unit(unit),
                     "rows": rows,
                 }
                 for (site, metric, unit), rows in groups.items()
@@ -395,16 +421,13 @@ class _Builder:
     def _metric(self, metric: str) -> str:
         return str(self._words["metrics"].get(metric, one_line(metric)))
 
-    def _unit(self, unit: str) -> str:
-        return str(self._words["units"].get(unit, one_line(unit)))
-
     def _money(self, value: Decimal | None) -> str:
         if value is None:
             return "–"
         return self._formats.amount(value, minor_units=self._minor_units)
 
     def _with_currency(self, value: Decimal) -> str:
-        return f"{one_line(self._head['currency'])}\u00a0{self._money(value)}"
+        return self._said.money(self._head["currency"], value)
 
 
 def _iban(text: str) -> str:

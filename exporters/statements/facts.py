@@ -7,7 +7,7 @@ site and tax code, usage by day. Nothing is formatted and nothing is added up in
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ class StatementFacts:
     """sums by tax code and rate, with the note of the tax rules"""
     rules: Sequence[Row]
     """each plan version used, in words"""
+    corrected: Sequence[str]
+    """numbers of the statements whose lines this one adjusts"""
     timezones: Sequence[str]
     po_numbers: Sequence[str]
     usage_days: Sequence[Row]
@@ -61,7 +63,7 @@ select
     sellers.address_line1 as seller_address_line1, sellers.address_line2 as seller_address_line2,
     sellers.postal_code as seller_postal_code, sellers.city as seller_city,
     sellers.tax_number as seller_tax_number, sellers.email as seller_email,
-    sellers.registration_number as seller_registration_number,
+    sellers.registration_number as seller_registration_number, sellers.logo as seller_logo,
     accounts.iban, accounts.bic, accounts.account, accounts.bank,
     invoices.online_url, invoices.amount_due, invoices.amount_paid, invoices.xero_status,
     invoices.observed_at
@@ -73,19 +75,71 @@ left join sellers
 left join seller_bank_accounts as accounts
     on sellers.seller_id = accounts.seller_id and statements.currency = accounts.currency
 left join invoices on statements.statement_id = invoices.statement_id
-where statements.period = $period
+where statements.statement_id in (select unnest($ids))
 order by statements.statement_id
 """
 
+# What an adjustment changes is the sum of what was issued under the same key to the same payer in
+# the same currency and tax code before it: its original line and earlier adjustments.
 _LINES = """
+with wanted as (
+    select
+        *,
+        case when adjusts_period is not null
+            then array_to_string(string_split(line_key, '/')[3:8], '/') end as original_key
+    from statement_lines
+    where statement_id in (select unnest($ids))
+),
+earlier as (
+    select
+        lines.line_key, lines.period, lines.payer_id, lines.currency, lines.tax_code,
+        lines.quantity, lines.amount, lines.tax_amount, statements.statement_number,
+        case when lines.adjusts_period is null then lines.line_key
+            else array_to_string(string_split(lines.line_key, '/')[3:8], '/') end as original_key
+    from statement_lines as lines
+    join statements on lines.statement_id = statements.statement_id
+    where statements.statement_number is not null
+        and exists (
+            select 1 from wanted
+            where wanted.adjusts_period = coalesce(lines.adjusts_period, lines.period)
+        )
+),
+before as (
+    select
+        wanted.line_key,
+        coalesce(sum(earlier.quantity), 0) as old_quantity,
+        coalesce(sum(earlier.amount), 0) as old_amount,
+        coalesce(sum(earlier.tax_amount), 0) as old_tax_amount
+    from wanted
+    left join earlier
+        on wanted.original_key = earlier.original_key
+        and wanted.period > earlier.period
+        and wanted.payer_id = earlier.payer_id
+        and wanted.currency = earlier.currency
+        and wanted.tax_code is not distinct from earlier.tax_code
+    where wanted.adjusts_period is not null
+    group by wanted.line_key
+),
+originals as (
+    select wanted.line_key, min(earlier.statement_number) as original_number
+    from wanted
+    join earlier
+        on wanted.original_key = earlier.line_key and wanted.adjusts_period = earlier.period
+    group by wanted.line_key
+)
 select
-    lines.*, sites.name as site_name, sites.country as site_country
-from statement_lines as lines
-left join sites on lines.site_id = sites.site_id
-where lines.statement_id in (select statement_id from statements where period = $period)
+    wanted.*, sites.name as site_name, sites.country as site_country,
+    before.old_quantity, before.old_amount, before.old_tax_amount, originals.original_number,
+    adjustments.cause
+from wanted
+left join sites on wanted.site_id = sites.site_id
+left join before on wanted.line_key = before.line_key
+left join originals on wanted.line_key = originals.line_key
+left join adjustments
+    on wanted.line_key = adjustments.line_key and wanted.period = adjustments.period
 order by
-    lines.statement_id, lines.site_id is null, sites.name, lines.site_id,
-    lines.adjusts_period is not null, lines.line_key
+    wanted.statement_id, wanted.site_id is null, sites.name, wanted.site_id,
+    wanted.adjusts_period is not null, wanted.line_key
 """
 
 _SITES = """
@@ -98,7 +152,7 @@ select
     cast(sum(lines.amount) + coalesce(sum(lines.tax_amount), 0) as decimal(18, 2)) as total
 from statement_lines as lines
 left join sites on lines.site_id = sites.site_id
-where lines.statement_id in (select statement_id from statements where period = $period)
+where lines.statement_id in (select unnest($ids))
 group by lines.statement_id, lines.site_id
 order by lines.statement_id, lines.site_id is null, site_name, lines.site_id
 """
@@ -121,7 +175,7 @@ sums as (
         cast(sum(lines.amount) as decimal(18, 2)) as net,
         cast(sum(lines.tax_amount) as decimal(18, 2)) as tax
     from statement_lines as lines
-    where lines.statement_id in (select statement_id from statements where period = $period)
+    where lines.statement_id in (select unnest($ids))
     group by lines.statement_id, lines.payer_id, lines.tax_code, lines.tax_rate_percent
 )
 select
@@ -144,7 +198,7 @@ select distinct
 from statement_lines as lines
 join plan_versions
     on lines.plan_id = plan_versions.plan_id and lines.plan_version = plan_versions.version
-where lines.statement_id in (select statement_id from statements where period = $period)
+where lines.statement_id in (select unnest($ids))
 order by lines.statement_id, lines.plan_id, lines.plan_version
 """
 
@@ -153,7 +207,7 @@ select distinct lines.statement_id, contracts.billing_timezone, contracts.po_num
 from statement_lines as lines
 join contracts on lines.contract_id = contracts.contract_id
 where
-    lines.statement_id in (select statement_id from statements where period = $period)
+    lines.statement_id in (select unnest($ids))
     and contracts.valid_from_at < $after and coalesce(contracts.valid_to_at, $after) > $before
 order by all
 """
@@ -177,7 +231,7 @@ with scopes as (
             'demand'
         )
         and adjusts_period is null and site_id is not null
-        and statement_id in (select statement_id from statements where period = $period)
+        and statement_id in (select unnest($ids))
 ),
 usage as (
     select distinct
@@ -235,29 +289,25 @@ order by
 
 
 def read_facts(
-    marts: Marts, period: str, *, only: Collection[str] | None = None
+    marts: Marts, period: str, statement_ids: Sequence[str] | None = None
 ) -> list[StatementFacts]:
-    """The statements of `period` with all that their reports show, by statement_id.
+    """Statements of `period` with all that their reports show, by statement_id; None = all of them.
 
-    only: statement ids or numbers; None = all of the period.
+    Raises MartsError if the marts cannot be read.
     """
-    bounds = {
-        "period": period,
+    if statement_ids is None:
+        statement_ids = [statement_id for statement_id, _ in read_names(marts, period)]
+    if not statement_ids:
+        return []
+    given: dict[str, object] = {
+        "ids": list(statement_ids),
         "first_day": first_day(period),
         "last_day": last_day(period),
     }
-    heads = _read(marts, _HEADS, bounds)
-    wanted = [
-        head
-        for head in heads
-        if only is None or head["statement_id"] in only or head["statement_number"] in only
-    ]
-    if not wanted:
-        return []
-    lines = _by_statement(_read(marts, _LINES, bounds))
-    sites = _by_statement(_read(marts, _SITES, bounds))
-    taxes = _by_statement(_read(marts, _TAXES, bounds))
-    rules = _by_statement(_read(marts, _RULES, bounds))
+    lines = _by_statement(_read(marts, _LINES, given))
+    sites = _by_statement(_read(marts, _SITES, given))
+    taxes = _by_statement(_read(marts, _TAXES, given))
+    rules = _by_statement(_read(marts, _RULES, given))
     # A day of slack on both sides: months begin and end at the contract's own midnight.
     contracts = _by_statement(
         _read(
@@ -265,12 +315,12 @@ def read_facts(
             _CONTRACTS.replace("$after", "cast($last_day as date) + interval 1 day").replace(
                 "$before", "cast($first_day as date)"
             ),
-            bounds,
+            given,
         )
     )
-    days = _by_statement(_read(marts, _USAGE_DAYS, bounds))
-    machines = _by_statement(_read(marts, _USAGE_MACHINES, bounds))
-    machine_days = _by_statement(_read(marts, _USAGE_MACHINE_DAYS, bounds))
+    days = _by_statement(_read(marts, _USAGE_DAYS, given))
+    machines = _by_statement(_read(marts, _USAGE_MACHINES, given))
+    machine_days = _by_statement(_read(marts, _USAGE_MACHINE_DAYS, given))
     return [
         StatementFacts(
             head=head,
@@ -278,6 +328,7 @@ def read_facts(
             sites=sites[key],
             taxes=taxes[key],
             rules=rules[key],
+            corrected=_distinct(lines[key], "original_number"),
             timezones=_distinct(contracts[key], "billing_timezone"),
             po_numbers=_distinct(contracts[key], "po_number")
             or _distinct([head], "payer_po_number"),
@@ -285,7 +336,7 @@ def read_facts(
             usage_machines=machines[key],
             usage_machine_days=machine_days[key],
         )
-        for head in wanted
+        for head in _read(marts, _HEADS, given)
         for key in (head["statement_id"],)
     ]
 

@@ -9,12 +9,20 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from exporters.statements.logo import Logo
+from exporters.statements.qr import link_code
+
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def to_html(document: Mapping[str, Any]) -> bytes:
+def to_html(document: Mapping[str, Any], logo: Logo | None = None) -> bytes:
     """The page of a document from `document.build`."""
-    return render("statement.html", doc=document)
+    return render(
+        "statement.html",
+        doc=document,
+        logo=logo.data_url if logo else None,
+        qr=link_code(document),
+    )
 
 
 def render(template: str, **context: object) -> bytes:

@@ -8,21 +8,24 @@ spreadsheet can hold (15) is written as text rather than changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from io import BytesIO
+from operator import itemgetter
 from typing import Any
 
 import xlsxwriter  # type: ignore[import-untyped]
 from xlsxwriter.format import Format  # type: ignore[import-untyped]
 from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 
+from exporters.marts import price_of_one
 from exporters.statements.facts import StatementFacts
-from exporters.statements.text import one_line
+from exporters.statements.text import one_line, web_link
 
 MOST_DIGITS = 15
 _LONGEST_TEXT = 32_767
+_DAY_0 = date(1899, 12, 30).toordinal()  # what spreadsheets count days from
 # What a file says about when it was made; the same content gives the same bytes.
 _MADE = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
@@ -137,9 +140,19 @@ class Sheet:
                 self.worksheet.set_column(column, column, width)
         self.row += 1
         styles = [self.book.style(number) for _, number, _ in columns]
+        # One write a cell is what a workbook costs: what is plain is written without asking twice.
+        write_number = self.worksheet.write_number
+        write_string = self.worksheet.write_string
         for row in rows:
+            at = self.row
             for column, (value, style) in enumerate(zip(row, styles, strict=True)):
-                if value is not None:
+                if type(value) is Decimal and _fits(value):
+                    write_number(at, column, value, style)
+                elif type(value) is str and value:
+                    write_string(at, column, one_line(value)[:_LONGEST_TEXT], style)
+                elif type(value) is date:
+                    write_number(at, column, value.toordinal() - _DAY_0, style)
+                elif value is not None:
                     self.put(column, value, style=style)
             self.row += 1
         if freeze:
@@ -147,58 +160,66 @@ class Sheet:
             self.worksheet.autofilter(top, 0, max(top, self.row - 1), len(columns) - 1)
 
 
-def to_xlsx(facts: StatementFacts, words: dict[str, str], *, title: str) -> bytes:
-    """The workbook of a statement; `words` are those of the document in the payer's language."""
-    head = facts.head
+def to_xlsx(facts: StatementFacts, document: Mapping[str, Any]) -> bytes:
+    """The workbook of a statement; `document` is what `document.build` made of the same facts, for
+    its words and the names of lines."""
+    head, words, title = facts.head, document["words"], document["title"]
     minor_units = 2 if head["minor_units"] is None else head["minor_units"]
     money = money_format(minor_units)
     book = Book(title=f"{title} {head['statement_number'] or head['statement_id']}")
-    _summary(book, facts, words, title=title, money=money)
-    _lines(book, facts, words, money=money)
+    _summary(book, facts, document, money=money)
+    _lines(book, facts, document, money=money)
     if facts.usage_machine_days:
         _usage(book, facts, words)
     if facts.rules:
-        sheet = book.sheet("Rules")
+        sheet = book.sheet(words["sheet_rules"])
         rules = [
             (rule["plan_id"], rule["plan_version"], text)
             for rule in facts.rules
             for text in (rule["words"] or "").splitlines()
             if text
         ]
-        sheet.table([("Plan", "", 24), ("Version", "0", 9), (words["rules"], "", 100)], rules)
+        sheet.table(
+            [(words["plan_id"], "", 24), (words["version"], "0", 9), (words["rules"], "", 100)],
+            rules,
+        )
     return book.finish()
 
 
-def _summary(
-    book: Book, facts: StatementFacts, words: dict[str, str], *, title: str, money: str
-) -> None:
-    head = facts.head
-    sheet = book.sheet("Statement")
+def _summary(book: Book, facts: StatementFacts, document: Mapping[str, Any], *, money: str) -> None:
+    head, words = facts.head, document["words"]
+    sheet = book.sheet(words["sheet_statement"])
     sheet.worksheet.set_column(0, 0, 30)
     sheet.worksheet.set_column(1, 1, 44)
     sheet.worksheet.set_column(2, 5, 16)
     if not facts.is_issued:
         sheet.put(0, words["preview_banner"], style=book.warning())
         sheet.row += 1
-    sheet.put(0, title, bold=True)
+    sheet.put(0, document["title"], bold=True)
     sheet.row += 1
+    is_credit = document["is_credit"]
+    seller, payer = document["seller"], document["payer"]
+    paid = head if facts.is_issued and not is_credit else {}
     sheet.pairs(
         [
-            (words["number"], head["statement_number"], ""),
+            (words["credit_number" if is_credit else "number"], head["statement_number"], ""),
+            (words["refers_to"], ", ".join(facts.corrected) if is_credit else None, ""),
             (words["statement"], head["statement_id"], ""),
             (words["issue_date"], head["issue_date"], DATE),
-            (words["due_date"], head["due_date"], DATE),
+            (words["due_date"], None if is_credit else head["due_date"], DATE),
             (words["period"], head["period"], ""),
             (words["currency"], head["currency"], ""),
             (words["po_number"], ", ".join(facts.po_numbers), ""),
-            (words["bill_to"], head["payer_name"], ""),
-            (words["your_tax_number"], head["payer_tax_number"], ""),
-            (words["pay_to"], head["seller_name"], ""),
-            (words["tax_number"], head["seller_tax_number"], ""),
-            (words["iban"], head["iban"], ""),
-            (words["bic"], head["bic"], ""),
-            (words["account"], head["account"], ""),
-            (words["pay_online"], head["online_url"], ""),
+            (words["bill_to"], ", ".join([payer["name"], *payer["lines"]]), ""),
+            *((i["label"], i["value"], "") for i in payer["identities"]),
+            (words["pay_to"], ", ".join([seller["name"], *seller["lines"]]), ""),
+            *((i["label"] or "E-mail", i["value"], "") for i in seller["identities"]),
+            (words["bank"], paid.get("bank"), ""),
+            (words["iban"], paid.get("iban"), ""),
+            (words["bic"], paid.get("bic"), ""),
+            (words["account"], paid.get("account"), ""),
+            (words["pay_online"], web_link(paid.get("online_url")), ""),
+            (words["disputed"], document["dispute"], ""),
         ]
     )
     sheet.title(words["summary"])
@@ -229,36 +250,49 @@ def _summary(
             (words["tax_rate"], PERCENT, 0),
         ],
         [
-            (row["tax_code"], row["note"], row["net"], row["tax"], row["tax_rate_percent"])
-            for row in facts.taxes
+            (shown["code"], shown["note"], row["net"], row["tax"], row["tax_rate_percent"])
+            for row, shown in zip(facts.taxes, document["taxes"], strict=True)
         ],
     )
 
 
-def _lines(book: Book, facts: StatementFacts, words: dict[str, str], *, money: str) -> None:
-    sheet = book.sheet("Lines")
+def _lines(book: Book, facts: StatementFacts, document: Mapping[str, Any], *, money: str) -> None:
+    words = document["words"]
+    sheet = book.sheet(words["sheet_lines"])
     columns: list[tuple[str, str, int, Callable[[Any], object]]] = [
         (f"{words['site']} ID", "", 12, lambda line: line["site_id"]),
         (words["site"], "", 18, lambda line: line["site_name"]),
         (words["contract"], "", 14, lambda line: line["contract_id"]),
-        ("Charge", "", 14, lambda line: line["charge_code"]),
-        ("Model", "", 15, lambda line: line["charge_model"]),
-        (words["description"], "", 70, lambda line: line["description"]),
+        (words["charge"], "", 14, lambda line: line["charge_code"]),
+        (words["model"], "", 15, lambda line: line["charge_model"]),
+        (words["description"], "", 50, lambda line: line["label"]),
         (words["quantity"], QUANTITY, 16, lambda line: line["quantity"]),
         (words["unit"], "", 9, lambda line: line["unit"]),
-        (words["unit_price"], UNIT_PRICE, 15, lambda line: line["unit_price"]),
+        (words["unit_price"], UNIT_PRICE, 15, _unit_price),
         (words["amount"], money, 15, lambda line: line["amount"]),
         (words["currency"], "", 9, lambda line: line["currency"]),
         (f"{words['tax']}: {words['tax_code']}", "", 14, lambda line: line["tax_code"]),
         (words["tax_rate"], PERCENT, 9, lambda line: line["tax_rate_percent"]),
         (words["tax"], money, 13, lambda line: line["tax_amount"]),
         (words["estimated_usage"], QUANTITY, 14, lambda line: line["estimated_quantity"] or None),
-        ("Adjusts", "", 10, lambda line: line["adjusts_period"]),
-        ("Line key", "", 44, lambda line: line["line_key"]),
+        (words["adjusts"], "", 10, lambda line: line["adjusts_period"]),
+        (words["line_key"], "", 44, lambda line: line["line_key"]),
+        (words["as_billed"], "", 70, lambda line: line["description"]),
     ]
+    if facts.corrected:
+        columns += [
+            (words["refers_to"], "", 18, lambda line: line["original_number"]),
+            (words["cause"], "", 26, lambda line: document["causes"].get(line["cause"])),
+        ]
+    if any(line.get("disputed") for line in facts.lines):
+        disputed = words["disputed"]
+        columns.append((disputed, "", 12, lambda line: disputed if line["disputed"] else None))
     sheet.table(
         [(name, number, width) for name, number, width, _ in columns],
-        [[get(line) for *_, get in columns] for line in facts.lines],
+        [
+            [get({**line, "label": label}) for *_, get in columns]
+            for line, label in zip(facts.lines, document["labels"], strict=True)
+        ],
         freeze=True,
     )
     sheet.put(0, words["total"], bold=True)
@@ -266,8 +300,18 @@ def _lines(book: Book, facts: StatementFacts, words: dict[str, str], *, money: s
     sheet.put(13, facts.head["tax"], money, bold=True)
 
 
-def _usage(book: Book, facts: StatementFacts, words: dict[str, str]) -> None:
-    sheet = book.sheet("Usage by machine and day")
+def _unit_price(line: Mapping[str, Any]) -> Decimal:
+    price: Decimal | None = line["unit_price"]
+    return price_of_one(line["amount"], line["quantity"]) if price is None else price
+
+
+def _usage(book: Book, facts: StatementFacts, words: Mapping[str, str]) -> None:
+    sheet = book.sheet(words["sheet_usage"])
+    columns = (
+        "site_id", "machine_id", "contract_id", "metric", "usage_date", "metered_quantity",
+        "estimated_quantity", "quantity", "unit",
+    )  # fmt: skip
+    get = itemgetter(*columns)
     sheet.table(
         [
             (words["site"], "", 12),
@@ -280,20 +324,7 @@ def _usage(book: Book, facts: StatementFacts, words: dict[str, str]) -> None:
             (words["total"], USAGE, 18),
             (words["unit"], "", 8),
         ],
-        [
-            (
-                row["site_id"],
-                row["machine_id"],
-                row["contract_id"],
-                row["metric"],
-                row["usage_date"],
-                row["metered_quantity"],
-                row["estimated_quantity"],
-                row["quantity"],
-                row["unit"],
-            )
-            for row in facts.usage_machine_days
-        ],
+        [get(row) for row in facts.usage_machine_days],
         freeze=True,
     )
 

@@ -22,6 +22,8 @@ import pytest
 
 from exporters.explain import explain
 from exporters.marts import open_marts
+from exporters.statements import render_statements
+from tests.integration.statements.checks import check_statements
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GOLDEN = REPOSITORY.parent / "shared" / "golden"
@@ -201,3 +203,13 @@ def test_every_line_comes_apart_and_adds_up_down_to_its_readings(
                 ]
     assert keys
     assert wrong == []
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="apt-get install poppler-utils")
+def test_statements_on_paper_say_what_the_marts_say(
+    built: tuple[str, str, Path], tmp_path: Path
+) -> None:
+    _, period, marts = built
+    rendered = render_statements(marts, period, tmp_path)
+    assert rendered
+    check_statements(marts, period, rendered)

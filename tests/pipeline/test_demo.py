@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from decimal import Decimal
 from email import message_from_bytes, policy
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from exporters.explain import explain
 from exporters.marts import open_marts
+from exporters.statements import render_statements
+from tests.integration.statements.checks import check_statements
 
 PERIOD = "2026-10"
 
@@ -95,6 +101,17 @@ def test_each_statement_has_its_reports(demo: Any) -> None:
     folder = demo.place / "reports" / PERIOD
     for ending in ("pdf", "xlsx", "html"):
         assert len([p for p in folder.rglob(f"*.{ending}") if "review" not in p.name]) == count
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="apt-get install poppler-utils")
+def test_its_reports_say_what_the_marts_say(demo: Any, tmp_path: Path) -> None:
+    place = demo.place.data_dir
+    marts = place / "published" / "marts.duckdb"
+    rendered = render_statements(marts, PERIOD, tmp_path, book_dir=place / "book")
+    check_statements(marts, PERIOD, rendered)
+    for one in rendered:
+        kept = place / "reports" / PERIOD / one.paths["pdf"].name
+        assert kept.read_bytes() == one.paths["pdf"].read_bytes(), kept
 
 
 def test_every_line_comes_apart_and_adds_up(demo: Any) -> None:

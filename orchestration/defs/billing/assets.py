@@ -6,10 +6,10 @@ from pydantic import Field
 
 from exporters.close import CloseReport, approve, decide, issue, poorly_measured
 from exporters.marts import Marts, open_marts
-from exporters.statements import render_review, render_statements
 from orchestration.dbt import OWNERS
 from orchestration.defs.warehouse.assets import POOL
 from orchestration.locks import hold
+from orchestration.papers import render_period, review_period
 from orchestration.partitions import period_partitions
 from orchestration.reports import materialized
 from orchestration.resources import DataDirResource
@@ -106,15 +106,16 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
         kinds={"html", "excel"},
         partitions_def=periods,
         deps=[close_decisions],
-        description="What finance reads before it approves: totals, movements, and who waits.",
+        description=(
+            "What finance reads before it approves: what to do next, totals, movements, and who "
+            "waits, with a preview of each statement that does."
+        ),
     )
     def review_sheet(
         context: dg.AssetExecutionContext, data_dir: DataDirResource
     ) -> dg.MaterializeResult:
-        layout = data_dir.layout()
-        review = render_review(
-            layout.marts, context.partition_key, layout.reports / context.partition_key
-        )
+        with data_dir.open_ledger(acting_as="close") as ledger:
+            review = review_period(data_dir.layout(), context.partition_key, ledger)
         return dg.MaterializeResult(
             metadata={
                 **{kind: dg.MetadataValue.path(str(path)) for kind, path in review.paths.items()},
@@ -196,15 +197,15 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
         kinds={"pdf", "html", "excel"},
         partitions_def=periods,
         deps=[dg.AssetKey("published_marts")],
-        description="Each issued statement as PDF, HTML and XLSX.",
+        description="Each statement as PDF, HTML and XLSX, and the review sheet as it is now.",
     )
     def statement_reports(
         context: dg.AssetExecutionContext, data_dir: DataDirResource
     ) -> dg.MaterializeResult:
         layout = data_dir.layout()
-        rendered = render_statements(
-            layout.marts, context.partition_key, layout.reports / context.partition_key
-        )
+        rendered = render_period(layout, context.partition_key)
+        with data_dir.open_ledger(acting_as="close") as ledger:
+            review_period(layout, context.partition_key, ledger, previews=False)
         return dg.MaterializeResult(
             metadata={
                 "statements": len(rendered),

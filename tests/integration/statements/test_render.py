@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import zipfile
 from collections.abc import Callable
 from decimal import Decimal
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 
 from exporters.marts import MartsError
 from exporters.statements import RenderedStatement, render_statements
+from tests.integration.statements.checks import Page, pdf_text
 
 Make = Callable[..., Path]
 needs_poppler = pytest.mark.skipif(
@@ -29,33 +28,6 @@ HOSTILE = (
 
 def by_payer(rendered: list[RenderedStatement]) -> dict[str, RenderedStatement]:
     return {one.payer_id: one for one in rendered}
-
-
-def pdf_text(path: Path) -> str:
-    made = subprocess.run(
-        ["pdftotext", "-layout", str(path), "-"], check=True, capture_output=True, timeout=60
-    )
-    return " ".join(made.stdout.decode().split())
-
-
-class Page(HTMLParser):
-    """Tags and text of a page."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.pieces: list[str] = []
-        self.feed(path.read_text("utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.pieces.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.pieces).split())
 
 
 def sheets(path: Path) -> dict[str, list[tuple[Any, ...]]]:
@@ -107,7 +79,7 @@ def test_a_statement_not_issued_is_a_preview(make_marts: Make, tmp_path: Path) -
 def test_a_negative_total_is_a_credit_note(make_marts: Make, tmp_path: Path) -> None:
     note = by_payer(render_statements(make_marts(), "2026-10", tmp_path / "out"))["CREDITED"]
     text = pdf_text(note.paths["pdf"])
-    assert "Gutschrift für Sie EUR 235,00" in text
+    assert "Guthaben zu Ihren Gunsten EUR 235,00" in text
     assert "EUR -235,00" in text
     assert "IBAN" not in text
     assert "Nordlys Compute AS" in text  # the default seller

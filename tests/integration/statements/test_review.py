@@ -17,11 +17,13 @@ def test_the_sheet_says_what_waits_and_why(make_marts: Make, tmp_path: Path) -> 
     assert (review.statements, review.waiting) == (3, 1)
     page = review.paths["html"].read_text("utf-8")
     for expected in ("no tax rule for energy at Oslo 1", "12,942.55", "10,800.00", "2,142.55",
-                     "+22%", "2,377.55", "srv-003 at Helsinki 1", "approved by finance",
-                     "1 blocking"):  # fmt: skip
+                     "+22%", "2,377.55", "srv-003 at Helsinki 1", "<bdi>finance</bdi>",
+                     "1 blocking", "m2c exceptions --period 2026-10"):  # fmt: skip
         assert expected in page, expected
     book = openpyxl.load_workbook(review.paths["xlsx"])
-    assert book.sheetnames == ["Statements", "Totals", "Exceptions"]
+    assert book.sheetnames == [
+        *("To do", "Statements", "Totals", "Adjustments", "Exceptions", "New payers"),
+    ]
     rows = list(book["Statements"].iter_rows(values_only=True))
     golf = next(row for row in rows if row[1] == "GOLF")
     assert golf[12:15] == (
@@ -86,11 +88,11 @@ def test_sites_with_missing_readings_are_named(make_marts: Make, tmp_path: Path)
 def test_an_approved_one_does_not_wait(make_marts: Make, tmp_path: Path) -> None:
     marts = make_marts(
         "update statements set decision = 'needs_approval', is_approved = true,"
-        " approved_by = 'cfo', state = 'approved' where payer_id = 'GOLF'"
+        " blocking_exceptions = 0, approved_by = 'cfo', state = 'approved' where payer_id = 'GOLF'"
     )
     review = render_review(marts, "2026-10", tmp_path / "out")
     assert review.waiting == 0
-    assert "Nothing waits." in review.paths["html"].read_text("utf-8")
+    assert "No statement waits." in review.paths["html"].read_text("utf-8")
 
 
 def test_an_empty_period_and_hostile_text(make_marts: Make, tmp_path: Path) -> None:

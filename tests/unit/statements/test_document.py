@@ -16,10 +16,18 @@ def test_every_language_has_every_text() -> None:
     for language in languages():
         words = texts(language)
         assert set(words) == set(english), language
-        assert set(words["metrics"]) == set(english["metrics"])
+        for group in ("metrics", "line", "causes", "credit_kinds"):
+            assert set(words[group]) == set(english[group]), (language, group)
         for key, text in english.items():
-            if isinstance(text, str):
-                assert fields(words[key]) == fields(text), (language, key)
+            for inner, part in (text if isinstance(text, dict) else {key: text}).items():
+                same = words[key].get(inner) if isinstance(text, dict) else words[key]
+                if isinstance(part, str) and same is not None:
+                    assert fields(same) == fields(part), (language, key, inner)
+        assert {"EU", "other"} <= set(words["tax_numbers"])
+        assert all(name == name.lower() for name in (*words["names"], *words["bands"]))
+        sheets = [text for key, text in words.items() if key.startswith("sheet_")]
+        assert len(set(sheets)) == len(sheets) == 4
+        assert all(len(name) <= 31 and not set(name) & set("[]:*?/\\") for name in sheets)
 
 
 def fields(text: str) -> set[str]:

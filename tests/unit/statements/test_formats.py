@@ -6,10 +6,12 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from babel.numbers import format_decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporters.statements.formats import (
+    _pattern,
     first_day,
     formats_for,
     language_of,
@@ -68,6 +70,19 @@ def test_amounts_lose_nothing(value: Decimal) -> None:
 def test_unit_prices_lose_nothing(value: Decimal) -> None:
     shown = formats_for("de").unit_price(value)
     assert Decimal(shown.replace(".", "").replace(",", ".")) == value
+
+
+@given(
+    st.decimals(min_value="-99999999999", max_value="99999999999", places=6),
+    st.sampled_from(["en", "en-US", "de", "de-CH", "nb", "fi", "id", "fr", "sv", "pl", "es", "ar"]),
+    st.integers(0, 3),
+)
+def test_numbers_are_written_as_babel_writes_them(
+    value: Decimal, language: str, least: int
+) -> None:
+    formats = formats_for(language)
+    expected = format_decimal(value, format=_pattern(least, 9), locale=formats.locale)
+    assert formats._decimal(value, least=least, most=9) == expected
 
 
 def test_periods() -> None:

@@ -22,6 +22,10 @@ from exporters.statements.text import file_stem, one_line, web_link
         ("x\u2028y", "x y"),
         ("\u202eabc\u202c", "abc"),
         ("\u200f\u05e9\u05dc", "\u200f\u05e9\u05dc"),
+        ("in\u200bvoi\u00adce\ufeff", "invoice"),
+        ("\U000e0041b\ufffe\ufdd0", "b"),
+        ("\U0001f469\u200d\U0001f527", "\U0001f469\u200d\U0001f527"),
+        ("\ud800x", "x"),
     ],
 )
 def test_one_line(text: str | None, shown: str) -> None:
