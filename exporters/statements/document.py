@@ -94,7 +94,7 @@ class _Builder:
             "payer": self._party("payer"),
             "meta": self._meta(is_credit=is_credit),
             "headline": self._headline(is_credit=is_credit),
-            "dispute": words["disputed_all"] if head.get("disputed") else None,
+            "dispute": words["disputed_all"] if head["disputed"] else None,
             "sites": [self._site_total(row) for row in self._facts.sites],
             "groups": self._groups(),
             "labels": self._labels,
@@ -240,7 +240,7 @@ class _Builder:
                     quantity=formats.quantity(estimated), unit=self._said.unit(line["unit"])
                 )
             )
-        if line.get("disputed"):
+        if line["disputed"]:
             notes.append(self._words["disputed"])
         rate, price = line["tax_rate_percent"], line["unit_price"]
         if price is None:

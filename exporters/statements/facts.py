@@ -66,7 +66,12 @@ select
     sellers.registration_number as seller_registration_number, sellers.logo as seller_logo,
     accounts.iban, accounts.bic, accounts.account, accounts.bank,
     invoices.online_url, invoices.amount_due, invoices.amount_paid, invoices.xero_status,
-    invoices.observed_at
+    invoices.observed_at,
+    exists (
+        select 1 from disputes
+        where disputes.scope = 'statement' and disputes.state = 'open'
+            and disputes.subject = statements.statement_number
+    ) as disputed
 from statements
 left join payers on statements.payer_id = payers.payer_id
 left join sellers
@@ -130,7 +135,12 @@ originals as (
 select
     wanted.*, sites.name as site_name, sites.country as site_country,
     before.old_quantity, before.old_amount, before.old_tax_amount, originals.original_number,
-    adjustments.cause
+    adjustments.cause,
+    exists (
+        select 1 from disputes
+        where disputes.scope = 'line' and disputes.state = 'open'
+            and disputes.subject = wanted.line_key
+    ) as disputed
 from wanted
 left join sites on wanted.site_id = sites.site_id
 left join before on wanted.line_key = before.line_key

@@ -44,6 +44,7 @@ CAUSES = {
     "readings": "later readings",
     "book": "changed book",
     "code": "new version of the program",
+    "dispute": "decided dispute",
 }
 
 
@@ -153,7 +154,7 @@ def _statement(row: Row, rendered: Mapping[str, str]) -> dict[str, Any]:
         "blocking": row["blocking_exceptions"],
         "warnings": row["warnings"],
         "share": _FORMATS.percent(row["share_percent"]),
-        "disputed": bool(row.get("disputed")),
+        "disputed": bool(row["disputed"]),
         "number": one_line(row["statement_number"]) or "",
         "approved_by": one_line(row["approved_by"]),
         "approval_reason": one_line(row["approval_reason"]),

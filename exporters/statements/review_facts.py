@@ -44,7 +44,11 @@ select
             // cast(before.total * 100 as hugeint) as decimal(18, 1)
         ) * 0.1
     end as change_percent,
-    cast(now.missing_or_estimated_share * 100 as decimal(9, 2)) as share_percent
+    cast(now.missing_or_estimated_share * 100 as decimal(9, 2)) as share_percent,
+    exists (
+        select 1 from disputes
+        where disputes.statement_id = now.statement_id and disputes.state = 'open'
+    ) as disputed
 from now
 left join before
     on now.payer_id = before.payer_id and now.statement_kind = before.statement_kind

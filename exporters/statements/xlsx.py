@@ -284,7 +284,7 @@ def _lines(book: Book, facts: StatementFacts, document: Mapping[str, Any], *, mo
             (words["refers_to"], "", 18, lambda line: line["original_number"]),
             (words["cause"], "", 26, lambda line: document["causes"].get(line["cause"])),
         ]
-    if any(line.get("disputed") for line in facts.lines):
+    if any(line["disputed"] for line in facts.lines):
         disputed = words["disputed"]
         columns.append((disputed, "", 12, lambda line: disputed if line["disputed"] else None))
     sheet.table(

@@ -55,6 +55,7 @@ create table usage_completeness(site_id varchar, usage_date date,
   received_hours decimal(38,9), expected_intervals bigint, received_intervals bigint,
   missing_hours decimal(38,9), missing_share decimal(9,6), last_reading_at timestamptz,
   status varchar);
+create table disputes(scope varchar, subject varchar, state varchar, statement_id varchar);
 create table build_info(book_version varchar, code_version varchar, built_at timestamptz,
   ledger_head varchar);
 """

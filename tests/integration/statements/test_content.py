@@ -195,8 +195,12 @@ def _runs(path: str) -> list[tuple[int, int, int]]:
 def test_disputed_lines_are_marked_where_the_mart_says_so(make_marts: Make, tmp_path: Path) -> None:
     marts = make_marts(
         """
-        alter table statement_lines add column disputed boolean default false;
-        update statement_lines set disputed = true where charge_code = 'hosting';
+        insert into disputes
+        select 'line', line_key, 'open', statement_id from statement_lines
+        where charge_code = 'hosting'
+        union all
+        select 'line', line_key, 'rejected', statement_id from statement_lines
+        where charge_code != 'hosting'
         """
     )
     (one,) = render_statements(marts, "2026-10", tmp_path / "out", only={"BOREALIS-0007"})
