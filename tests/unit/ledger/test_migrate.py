@@ -46,7 +46,7 @@ def test_an_older_ledger_is_copied_aside_first(
     monkeypatch.setattr(migrate, "head_revision", lambda: "9999")
     backup = migrate.upgrade(ledger._engine, now=NOW)
     assert backup is not None
-    assert backup.name == "ledger.sqlite.0001-20261101T120000Z.bak"
+    assert backup.name == "ledger.sqlite.0002-20261101T120000Z.bak"
     with closing(sqlite3.connect(backup)) as con:
         assert con.execute("SELECT count(*) FROM intents").fetchone() == (1,)
 
@@ -87,4 +87,4 @@ def test_the_steps_travel_in_the_package() -> None:
     assert migrate.MIGRATIONS.joinpath("env.py").is_file()
     assert migrate.MIGRATIONS.joinpath("__init__.py").is_file()
     assert migrate.MIGRATIONS.joinpath("versions", "__init__.py").is_file()
-    assert migrate.head_revision() == "0001"
+    assert migrate.head_revision() == "0002"

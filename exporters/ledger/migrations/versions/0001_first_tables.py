@@ -3,12 +3,15 @@ append-only."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
 
-from exporters.ledger.tables import NAMING, RowId
+from exporters.ledger.migrations.making import append_only as _append_only
+from exporters.ledger.migrations.making import column as _column
+from exporters.ledger.migrations.making import create as _create
+from exporters.ledger.migrations.making import fact as _fact
+from exporters.ledger.migrations.making import metadata
+from exporters.ledger.tables import RowId
 from exporters.ledger.types import CalendarDate, ExactDecimal, Instant, JsonText
 
 revision = "0001"
@@ -53,10 +56,6 @@ OPEN_INTENTS = """
         SELECT 1 FROM outcomes o WHERE o.intent_id = i.intent_id AND o.status <> 'unknown'
     )
 """
-REFUSAL = "the ledger is append-only: write a new fact instead of changing {table}"
-
-
-metadata = sa.MetaData(naming_convention=NAMING)
 
 
 def upgrade() -> None:
@@ -290,47 +289,3 @@ def _create_facts() -> None:
         sa.CheckConstraint("action IN ('ack', 'resolve')", name="action"),
     )
     op.create_index("ix_exception_actions_exception_id", "exception_actions", ["exception_id"])
-
-
-def _column(name: str, kind: Any, *, nullable: bool = False) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=nullable)
-
-
-def _fact(name: str, *parts: Any) -> None:
-    _create(
-        name,
-        sa.Column("id", RowId, primary_key=True, autoincrement=False),
-        _column("at", Instant),
-        _column("actor", sa.Text),
-        _column("os_user", sa.Text),
-        _column("host", sa.Text),
-        *parts,
-    )
-
-
-def _create(name: str, *parts: Any) -> None:
-    # Built by hand, because op.create_table takes no naming convention.
-    sa.Table(name, metadata, *parts, sqlite_autoincrement=True).create(op.get_bind())
-
-
-def _append_only(table: str) -> None:
-    words = REFUSAL.format(table=table)
-    if op.get_bind().dialect.name == "sqlite":
-        for event in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{words}'); END"
-            )
-        return
-    op.execute(
-        f"CREATE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION '{words}'; END $$"
-    )
-    op.execute(
-        f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE ON {table} "
-        f"FOR EACH ROW EXECUTE FUNCTION {table}_append_only()"
-    )
-    op.execute(
-        f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
-        f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()"
-    )
