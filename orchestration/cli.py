@@ -14,6 +14,7 @@ from datetime import date
 from functools import update_wrapper
 from itertools import groupby
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import click
@@ -1065,9 +1066,10 @@ def _tell_failure(terminal: Terminal, error: Exception) -> int:
     if isinstance(error, (xero.XeroAuthError, xero.AccessDeniedError, xero.PublisherBusyError)):
         terminal.error(str(error))
         return NEEDS_PERSON
-    words = disk_in_words(error)
+    data_dir = DataDir.from_env()
+    words = disk_in_words(error, [data_dir.root, data_dir.backups, Path(gettempdir())])
     terminal.error(words or f"failed: {type(error).__name__}: {error}")
-    log = log_path(DataDir.from_env())
+    log = log_path(data_dir)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as file:

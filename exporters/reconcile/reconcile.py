@@ -122,8 +122,8 @@ class Reconciliation:
             return ["nothing was put back to an older copy: there is nothing to reconcile"]
         lines = [self.restored or "the ledger"]
         for name, found in self.steps:
-            told = found.words or (() if found.open else ("nothing is missing",))
-            lines += [f"  {name}: {words}" for words in told]
+            said = found.words or (() if found.open else ("nothing is missing",))
+            lines += [f"  {name}: {words}" for words in said]
         if self.recorded:
             told = ", ".join(f"{count} of {name}" for name, count in self.recorded.items())
             lines.append(f"{'would write' if self.dry_run else 'wrote'} to the ledger: {told}")

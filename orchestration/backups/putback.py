@@ -1,7 +1,7 @@
 """Restoring a backup. Everything is copied beside the data dir's own folders and checked first;
 then all of them are exchanged, the old ones put aside. A run that was killed while copying goes on
-where it was; one that was killed while exchanging is finished by the next, and until then nothing else
-runs on the data dir.
+where it was; one that was killed while exchanging is finished by the next, and until then nothing
+else runs on the data dir.
 """
 
 from __future__ import annotations
