@@ -30,6 +30,7 @@ from orchestration.backups.manifest import BackupError, Entry, Manifest
 from orchestration.locks import LockBusyError
 
 CHUNK: Final = 1 << 20
+SMALL: Final = 8 << 20
 _NAME: Final = re.compile(r"(\d{6,})-\S+\.json")
 _README: Final = """\
 Backups of a meter-to-cash data dir. Restore with: m2c --data-dir NEW restore THIS_FOLDER
@@ -47,6 +48,7 @@ class Store:
         self.root = root
         self._partial = root / ".partial"
         self._journal = self._partial / "journal.jsonl"
+        self._unsynced: set[Path] = set()
         self.copied_files = 0
         self.copied_bytes = 0
 
@@ -121,6 +123,8 @@ class Store:
 
     def publish(self, manifest: Manifest) -> Path:
         """Put the manifest in place: now it is a backup."""
+        for folder in sorted(self._unsynced):
+            sync_folder(folder)
         path = self.root / "sets" / f"{manifest.name}.json"
         write_atomically(path, manifest.dumps().encode(), temporary_dir=self._partial)
         self._journal.unlink(missing_ok=True)
@@ -174,7 +178,7 @@ class Store:
         """
         for _ in range(5):
             before = source.stat()
-            entry = self._add_once(source, path)
+            entry = self._found(source, path) or self._add_once(source, path)
             after = source.stat()
             same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
             if same and entry.size == before.st_size:
@@ -183,6 +187,22 @@ class Store:
                         file.write(json.dumps(asdict(entry)) + "\n")
                 return entry
         raise BackupError(f"{source} is being written to all the time; run this again later")
+
+    def _found(self, source: Path, path: str) -> Entry | None:
+        """The entry of a small file whose content is there: nothing is written to find that out."""
+        with source.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            if status.st_size > SMALL:
+                return None
+            content = stream.read()
+        entry = Entry(
+            path=path,
+            size=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            mtime_ns=status.st_mtime_ns,
+            mode=status.st_mode & 0o777,
+        )
+        return entry if self.has(entry) else None
 
     def _add_once(self, source: Path, path: str) -> Entry:
         temporary = self._partial / f"{uuid.uuid4().hex}.tmp"
@@ -209,7 +229,7 @@ class Store:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary.chmod(0o444)
             temporary.replace(target)
-            sync_folder(target.parent)
+            self._unsynced |= {target.parent, target.parent.parent, self.root}
             self.copied_files += 1
             self.copied_bytes += size
             return entry
