@@ -3,6 +3,8 @@ also looks into the SQLite file (`ledger_file`) or is marked `sqlite_only`."""
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import uuid
 from collections.abc import Iterator
@@ -55,7 +57,10 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresLedge
         # Instants must come back in UTC whatever the server's clock shows.
         with psycopg.connect(server.dsn("postgres"), autocommit=True) as con:
             con.execute("ALTER ROLE CURRENT_USER SET timezone = 'Asia/Jakarta'")
+            (data,) = con.execute("SHOW data_directory").fetchone() or ("",)
         yield PostgresLedgers(server)
+        # At once: an orderly end would write out all databases first, and nobody wants them.
+        os.kill(int(Path(data, "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -233,6 +233,8 @@ class Store:
             self.copied_files += 1
             self.copied_bytes += size
             return entry
+        except OSError as error:
+            raise _naming(error, temporary) from error
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -273,11 +275,20 @@ class Store:
             os.utime(temporary, ns=(entry.mtime_ns, entry.mtime_ns))
             temporary.replace(target)
             return None
+        except OSError as error:
+            raise _naming(error, target) from error
         finally:
             temporary.unlink(missing_ok=True)
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.root).free
+
+
+def _naming(error: OSError, path: Path) -> OSError:
+    """The error with the file that was written to, which a write does not name."""
+    if error.filename is None:
+        return type(error)(error.errno, error.strerror, str(path))
+    return error
 
 
 def _missing(entry: Entry, content: Path, error: OSError) -> str:

@@ -83,7 +83,7 @@ remind = dg.define_asset_job(
 
 backup = dg.define_asset_job(
     "backup",
-    dg.AssetSelection.assets("backup"),
+    dg.AssetSelection.assets("data_dir_backup"),
     description="Copy ledger, landing zone and book as one set to M2C_BACKUP_DIR.",
 )
 

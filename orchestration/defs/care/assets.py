@@ -21,7 +21,7 @@ class BackupConfig(dg.Config):
     pool="backup",
     deps=[dg.AssetKey("ledger"), dg.AssetKey(["landing", "readings"]), dg.AssetKey("book")],
 )
-def backup(config: BackupConfig, data_dir: DataDirResource) -> dg.MaterializeResult:
+def data_dir_backup(config: BackupConfig, data_dir: DataDirResource) -> dg.MaterializeResult:
     """Ledger, landing zone and book of one moment, in the folder that M2C_BACKUP_DIR names; only
     what is new is copied."""
     layout = data_dir.layout()
