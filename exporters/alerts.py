@@ -30,7 +30,7 @@ from exporters.collections.transport import (
     TransportError,
     UnknownOutcome,
 )
-from exporters.ledger import Ledger, tables
+from exporters.ledger import Ledger, restored, tables
 from exporters.ledger.types import jsonable
 from exporters.marts import Marts, open_marts
 from exporters.statements.text import file_stem, one_line
@@ -122,6 +122,8 @@ def tell_alerts(
         sender=sender,
         recipients=tuple(recipients),
     )
+    with ledger.snapshot() as reader:
+        telling.out_of_order = restored.why_not_reconciled(reader)
     try:
         new = [
             telling.one(alert, attempt=len(known.get(alert["alert_key"], ())) + 1)

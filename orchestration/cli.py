@@ -14,6 +14,7 @@ from datetime import date
 from functools import update_wrapper
 from itertools import groupby
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import click
@@ -23,12 +24,15 @@ from exporters import disputes
 from exporters.close import CloseError, RefusedError
 from exporters.ledger import Ledger, LedgerError, actions
 from exporters.ledger.actions import ActionError, ActionReport
+from exporters.ledger.errors import StorageError
 from exporters.ledger.story import story as tell_story
 from exporters.marts import MartsError, open_marts
 from orchestration import queries
+from orchestration.backups.manifest import BackupError
 from orchestration.bookdiff import words_since
 from orchestration.edits import NoEditError, describe, span_of_exception, touched
-from orchestration.ledger import open_ledger
+from orchestration.faults import disk_in_words
+from orchestration.ledger import actor_named, open_ledger
 from orchestration.locks import LockBusyError, hold
 from orchestration.runs import log_path
 from orchestration.settings import (
@@ -113,6 +117,8 @@ class _Periods(click.ParamType):
 PERIOD = _Period()
 PERIODS = _Periods()
 DAY = _Day()
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -921,6 +927,150 @@ def diff(app: App, revision: str) -> int:
     return DONE
 
 
+# --- care -----------------------------------------------------------------------------------------
+
+
+@command(cli)
+@click.argument("folder", required=False, type=_FOLDER)
+@click.option("--keep", type=click.IntRange(min=1), help="Remove all but the newest so many.")
+def backup(app: App, folder: Path | None, keep: int | None) -> int:
+    """Copy ledger, landing zone and book as one consistent set into FOLDER.
+
+    FOLDER may hold earlier backups: only what is new is copied. Nightly runs may be going.
+    Without FOLDER it is M2C_BACKUP_DIR, else a folder of the data dir itself.
+    """
+    from orchestration.backups.take import take_backup
+
+    target = folder or app.data_dir.backups
+    with app.terminal.step(f"backing up to {target}"):
+        taken = take_backup(
+            app.data_dir, target, clock=clock_from_env(), keep=keep, on_wait=app.terminal.note
+        )
+    return app.answer(taken.as_dict())
+
+
+@command(cli)
+@click.argument("folder", required=False, type=_FOLDER)
+@click.option("--backup", "name", metavar="NAME", help="Which one; without it the newest.")
+@click.option("--force", is_flag=True, help="Also over what the data dir holds; it is kept aside.")
+@click.option("--dry-run", is_flag=True, help="Verify every byte of the backup; change nothing.")
+def restore(app: App, folder: Path | None, name: str | None, force: bool, dry_run: bool) -> int:
+    """Restore ledger, landing zone and book from the backups in FOLDER.
+
+    Everything is verified first. Afterwards --apply is refused until `m2c reconcile`.
+    """
+    from orchestration.backups.putback import put_back
+
+    source = folder or app.data_dir.backups
+    with app.terminal.step(f"{'verifying' if dry_run else 'restoring'} a backup of {source}"):
+        done = put_back(
+            app.data_dir,
+            source,
+            clock=clock_from_env(),
+            actor=actor_named("restore"),
+            name=name,
+            force=force,
+            dry_run=dry_run,
+            on_wait=app.terminal.note,
+        )
+    return app.answer(done.as_dict())
+
+
+@command(cli, "reconcile")
+@click.option("--dry-run", is_flag=True, help="Show what it would write; write nothing.")
+@click.option("--issue-again", metavar="STATEMENT", help="Let a lost statement be issued again.")
+@click.option("--by", help="Who reconciles, or lets it be issued again.")
+@click.option("--reason", help="Why it may be issued again, in words.")
+def reconcile_ledger(
+    app: App, dry_run: bool, issue_again: str | None, by: str | None, reason: str | None
+) -> int:
+    """Compare a restored ledger with what is known elsewhere, so that acting is allowed again.
+
+    Number series go on behind every number that was given, reminder stages are set to at least
+    what was sent, and nothing is sent while something is in the way.
+    """
+    from exporters.reconcile.reconcile import issue_again as let_issue_again
+    from orchestration.care import reconcile_data_dir
+
+    if issue_again is not None:
+        if not by or not reason:
+            raise click.UsageError("--issue-again needs --by and --reason")
+        with (
+            hold(app.data_dir.locks, "warehouse", purpose=app.command, on_wait=app.terminal.note),
+            open_ledger(app.data_dir, acting_as=by) as ledger,
+        ):
+            lost = let_issue_again(ledger, issue_again, by=by, reason=reason)
+        number = f"{lost['statement_id']} (lost as {lost['statement_number']})"
+        words = [f"{number} may be issued again under a new number, by {by}: {reason}"]
+        return app.answer({**lost, "words": words, "exit_code": DONE})
+    with app.terminal.step("reconciling the ledger" + (" (dry run)" if dry_run else "")):
+        found = reconcile_data_dir(
+            app.data_dir, dry_run=dry_run, by=by or "reconcile", say=app.terminal.note
+        )
+    if found.restored is not None and not dry_run and app.data_dir.marts.exists():
+        refresh_marts(app)
+    return app.answer(
+        {**found.as_dict(), "words": found.describe(), "exit_code": int(found.needs_person)}
+    )
+
+
+@cli.group("ledger")
+def ledger_care() -> None:
+    """Care of the ledger alone: prove that it is whole, copy it, put a copy back."""
+
+
+@command(ledger_care, "verify")
+@click.argument("copy", required=False, type=_FILE)
+@click.option(
+    "--against",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="A folder of backups or a copy whose head the ledger must hold; may be given again.",
+)
+def ledger_verify(app: App, copy: Path | None, against: tuple[Path, ...]) -> int:
+    """Read every fact against the hash chain, and the chain against the heads known elsewhere.
+
+    Those of published marts and of backups; a tail that was cut off shows by them. With COPY that
+    copy of a ledger is read instead.
+    """
+    from orchestration.care import verify_copy, verify_ledger
+
+    if copy is not None:
+        return app.answer(verify_copy(copy, clock=clock_from_env()))
+    return app.answer(verify_ledger(app.data_dir, against))
+
+
+@command(ledger_care, "backup")
+@click.argument("target", required=False, type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite a copy that this ledger does not continue.")
+def ledger_backup(app: App, target: Path | None, force: bool) -> int:
+    """Copy the ledger to a file (or into a folder), while others write to it.
+
+    A copy is a SQLite ledger whatever database the ledger is in, so it also moves one to another.
+    """
+    from orchestration.care import back_up_ledger
+
+    return app.answer(back_up_ledger(app.data_dir, target, clock=clock_from_env(), force=force))
+
+
+@command(ledger_care, "restore")
+@click.argument("source", type=_FILE)
+@click.option("--force", is_flag=True, help="Lose the facts that the copy has not (kept aside).")
+def ledger_restore(app: App, source: Path, force: bool) -> int:
+    """Put a copy in the place of the ledger, which is kept aside; the copy is verified first.
+
+    Facts keep their ids, instants, authors and hashes. Afterwards --apply is refused until
+    `m2c reconcile`.
+    """
+    from orchestration.care import restore_ledger
+
+    return app.answer(
+        restore_ledger(
+            app.data_dir, source, clock=clock_from_env(), force=force, say=app.terminal.note
+        )
+    )
+
+
 # --- demo -----------------------------------------------------------------------------------------
 
 
@@ -973,12 +1123,15 @@ def main() -> None:
     except click.Abort:
         terminal.error("interrupted")
         code = FAILURE
-    except (BookError, LockBusyError, MartsError, RefusedError) as error:
+    except (BackupError, BookError, LockBusyError, MartsError, RefusedError) as error:
         terminal.error(str(error))
         code = NEEDS_PERSON
     except (ActionError, CloseError, SettingsError) as error:
         terminal.error(str(error))
         code = WRONG_USE
+    except StorageError as error:
+        terminal.error(str(error))
+        code = FAILURE
     except LedgerError as error:
         terminal.error(str(error))
         code = NEEDS_PERSON
@@ -997,13 +1150,19 @@ def _tell_failure(terminal: Terminal, error: Exception) -> int:
     if isinstance(error, (xero.XeroAuthError, xero.AccessDeniedError, xero.PublisherBusyError)):
         terminal.error(str(error))
         return NEEDS_PERSON
-    log = log_path(DataDir.from_env())
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as file:
-        file.write(f"m2c {' '.join(sys.argv[1:])} ({code_version()}) at {clock_from_env()()}\n")
-        traceback.print_exception(error, file=file)
-    terminal.error(f"failed: {type(error).__name__}: {error}")
-    terminal.note(f"details are in {log}; nothing is half-done, the command can be run again")
+    data_dir = DataDir.from_env()
+    words = disk_in_words(error, [data_dir.root, data_dir.backups, Path(gettempdir())])
+    terminal.error(words or f"failed: {type(error).__name__}: {error}")
+    log = log_path(data_dir)
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a") as file:
+            file.write(f"m2c {' '.join(sys.argv[1:])} ({code_version()}) at {clock_from_env()()}\n")
+            traceback.print_exception(error, file=file)
+    except OSError:  # the same disk, very likely; what went wrong is said already
+        terminal.note("nothing is half-done, the command can be run again")
+    else:
+        terminal.note(f"details are in {log}; nothing is half-done, the command can be run again")
     return FAILURE
 
 

@@ -10,6 +10,7 @@ import dagster as dg
 from orchestration.alerts import alert_on_failure
 from orchestration.dbt import OWNERS, dbt_resource
 from orchestration.defs.billing.assets import billing_assets
+from orchestration.defs.care.assets import data_dir_backup
 from orchestration.defs.collections.assets import alert_notices, reminders
 from orchestration.defs.invoicing.assets import invoicing_assets
 from orchestration.defs.jobs import JOBS, SCHEDULES, refresh_marts_after_money
@@ -48,6 +49,7 @@ def build_definitions(data_dir: DataDir) -> dg.Definitions:
             *invoicing_assets(data_dir),
             reminders,
             alert_notices,
+            data_dir_backup,
         ],
         jobs=JOBS,
         schedules=SCHEDULES,

@@ -17,6 +17,7 @@ import dagster as dg
 import yaml
 from dagster import DagsterRunStatus, RunsFilter
 
+from connectors.files import write_atomically
 from orchestration.processes import is_alive, start_mark
 from orchestration.settings import DataDir
 
@@ -56,7 +57,7 @@ def prepare_home(data_dir: DataDir) -> Path:
     text = yaml.safe_dump(_INSTANCE_CONFIG, sort_keys=False)
     config = home / "dagster.yaml"
     if not config.exists() or config.read_text() != text:
-        config.write_text(text)
+        write_atomically(config, text.encode())
     return home
 
 
@@ -113,8 +114,7 @@ def begin_partitions_at(data_dir: DataDir, day: date) -> None:
     """Let a data dir's partitions begin at `day`, unless they begin somewhere already."""
     path = _first_day_file(data_dir)
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(day.isoformat())
+        write_atomically(path, day.isoformat().encode())
 
 
 def extend_partitions_to(data_dir: DataDir, day: date) -> None:
@@ -124,8 +124,7 @@ def extend_partitions_to(data_dir: DataDir, day: date) -> None:
     """
     if day < first_day(data_dir):
         path = _first_day_file(data_dir)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(day.replace(day=1).isoformat())
+        write_atomically(path, day.replace(day=1).isoformat().encode())
 
 
 def _first_day_file(data_dir: DataDir) -> Path:

@@ -11,8 +11,13 @@ from exporters.ledger import Actor, Ledger
 from orchestration.settings import DataDir, clock_from_env
 
 
+def actor_named(name: str) -> Actor:
+    """Who acts: the name given, and the account and machine of this process."""
+    return Actor(name=name, os_user=_os_user(), host=socket.gethostname())
+
+
 def open_ledger(data_dir: DataDir, *, acting_as: str) -> Ledger:
-    actor = Actor(name=acting_as, os_user=_os_user(), host=socket.gethostname())
+    actor = actor_named(acting_as)
     if not os.environ.get("M2C_LEDGER_URL"):
         data_dir.ledger_file.parent.mkdir(parents=True, exist_ok=True)
     return Ledger.open(data_dir.ledger_url, clock=clock_from_env(), actor=actor)

@@ -14,9 +14,21 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+SWITCHING = "switching.json"  # a restore is exchanging the folders of the data dir
+
 
 class LockBusyError(RuntimeError):
     """Another process holds the lock and did not let go in time."""
+
+
+def require_whole(root: Path) -> None:
+    """Raise LockBusyError if a restore of this data dir was cut short while it exchanged folders:
+    half of it would be of another time."""
+    if (root / ".restoring" / SWITCHING).exists():
+        raise LockBusyError(
+            f"a restore of {root} was cut short, and its folders do not fit each other: run the "
+            "same m2c restore again to finish it; nothing else runs until then"
+        )
 
 
 @contextmanager
@@ -27,9 +39,11 @@ def hold(
     purpose: str,
     timeout_seconds: float = 600,
     on_wait: Callable[[str], None] | None = None,
+    while_switching: bool = False,
 ) -> Iterator[None]:
-    """Hold the lock `name` of a data dir; raises LockBusyError after `timeout_seconds`. Re-entrant
-    within one process and thread."""
+    """Hold the lock `name` of a data dir; raises LockBusyError after `timeout_seconds`, and where a
+    restore was cut short (`while_switching` is for those who finish it). Re-entrant within one
+    process and thread."""
     locks_dir.mkdir(parents=True, exist_ok=True)
     path = locks_dir / f"{name}.lock"
     owner = locks_dir / f"{name}.owner"
@@ -47,6 +61,8 @@ def hold(
                 f"gave up after {timeout_seconds:g} s. Run this again when that has ended."
             ) from busy
     try:
+        if not while_switching:
+            require_whole(locks_dir.parent)
         if lock.lock_counter == 1:
             owner.write_text(f"process {os.getpid()} ({purpose})")
         yield

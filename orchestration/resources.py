@@ -12,6 +12,7 @@ import dagster as dg
 
 from exporters.ledger import Ledger
 from orchestration.ledger import open_ledger
+from orchestration.locks import require_whole
 from orchestration.settings import Clock, DataDir, clock_from_env
 
 
@@ -21,6 +22,8 @@ class DataDirResource(dg.ConfigurableResource):
     root: str
 
     def layout(self) -> DataDir:
+        """Raises LockBusyError where a restore was cut short."""
+        require_whole(Path(self.root))
         return DataDir(Path(self.root))
 
     def clock(self) -> Clock:

@@ -95,6 +95,17 @@ class DataDir:
         return self.root / "sandbox"
 
     @property
+    def backups(self) -> Path:
+        """`M2C_BACKUP_DIR`, else a folder of the data dir, which is better than nothing."""
+        named = os.environ.get("M2C_BACKUP_DIR")
+        return Path(named).resolve() if named else self.root / "backups"
+
+    @property
+    def restoring(self) -> Path:
+        """Where a restore works until everything is in place."""
+        return self.root / ".restoring"
+
+    @property
     def locks(self) -> Path:
         return self.root / "locks"
 

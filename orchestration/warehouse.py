@@ -18,7 +18,10 @@ import pyarrow.parquet as pq
 from connectors.book import Book, BookError, compile_book, load_book
 from connectors.compaction import Compaction, compact
 from connectors.manifest import Manifest, scan
+from exporters.ledger import restored
 from exporters.ledger.extract import write_extract
+from exporters.reconcile.kept import heads_in_marts, keep_marts
+from orchestration.ledger import open_ledger
 from orchestration.locks import hold
 from orchestration.settings import DataDir, SettingsError, code_version
 
@@ -91,9 +94,28 @@ def compact_landing(
 def refresh_ledger_extract(data_dir: DataDir) -> None:
     """Write what the ledger says as the Parquet files that dbt reads."""
     with hold(data_dir.locks, "warehouse", purpose="extracting the ledger"):
+        notice_replaced_ledger(data_dir)
         write_extract(
             data_dir.ledger_url if data_dir.has_ledger() else None, data_dir.ledger_extract
         )
+
+
+def notice_replaced_ledger(data_dir: DataDir) -> None:
+    """Keep the published marts, and say so in the ledger, if they know a head that the ledger never
+    had: it was put back by hand, and this build would replace the only trace of it."""
+    heads = heads_in_marts(data_dir.marts)
+    if not heads:
+        return
+    if not data_dir.has_ledger():
+        keep_marts(data_dir.marts)
+        return
+    with open_ledger(data_dir, acting_as="build") as ledger:
+        with ledger.snapshot() as reader:
+            lost = restored.lost_heads(reader, heads)
+        if lost:
+            keep_marts(data_dir.marts)
+            with ledger.transaction() as tx:
+                restored.note_replaced(tx, lost, found_by="m2c build")
 
 
 def write_context(

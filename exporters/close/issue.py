@@ -30,7 +30,7 @@ from exporters.close.approvals import (
 from exporters.close.errors import CloseError
 from exporters.close.periods import check_period, local_date, period_end
 from exporters.close.stale import require_current
-from exporters.ledger import Ledger, Reader, Transaction, tables
+from exporters.ledger import Ledger, Reader, Transaction, restored, tables
 from exporters.ledger.types import jsonable
 from exporters.ledger.words import money
 from exporters.marts import Marts, reading
@@ -250,6 +250,9 @@ def _freeze(tx: Transaction, ready: _Ready, now: datetime, code_version: str) ->
     before = _issued(tx, statement["statement_id"])
     if before is not None:  # another process was faster
         return _already(statement, before)
+    # What was issued after the copy was made is not known: a number could be given twice.
+    if (why := restored.why_not_reconciled(tx)) is not None:
+        raise _Refusal(why)
     planned = _check_ledger(tx, ready, now, ahead=0)
     series_no = _next_number(tx, ready.payer["payer_id"])
     number = planned.statement_number
@@ -302,6 +305,13 @@ def _check_ledger(reader: Reader, ready: _Ready, now: datetime, *, ahead: int) -
     if not stands.approved:
         raise _Refusal(stands.reason)
     _refuse_issued_lines(reader, ready.lines)
+    lost = restored.lost_statement(reader, statement["statement_id"])
+    if lost is not None:
+        raise _Refusal(
+            f"it was issued as {lost['statement_number']} before the ledger was put back to an "
+            "older copy; if it shall go out again under a new number: m2c reconcile --issue-again "
+            f"{statement['statement_id']} --by … --reason …"
+        )
     issue_date = local_date(now, ready.seller["country"])
     return _outcome(
         statement,

@@ -82,6 +82,16 @@ def languages() -> frozenset[str]:
     return frozenset(path.stem for path in (_HERE / "texts").glob("*.yml"))
 
 
+def notice_names() -> dict[str, frozenset[str]]:
+    """The templates by the name of the notice that a message shows beside each invoice, in any
+    language."""
+    found: dict[str, set[str]] = {}
+    for language in languages():
+        for template, words in _texts(language)["templates"].items():
+            found.setdefault(words["name"], set()).add(template)
+    return {name: frozenset(templates) for name, templates in found.items()}
+
+
 def compose(message: Message, *, sender: Sender, message_id: str, now: datetime) -> Mail:
     """The mail of a planned message, dated `now`."""
     language = language_of(message.payer.language, languages())

@@ -49,6 +49,7 @@ from exporters.collections.transport import (
     UnknownOutcome,
 )
 from exporters.ledger import AlreadyRecorded, Intent, Ledger, tables
+from exporters.reconcile.gate import require_reconciled
 from exporters.statements.text import file_stem
 
 XERO_REMINDERS_ON = (
@@ -72,9 +73,12 @@ def remind(
 
     marts_path: the published marts (the book's part of what is known). smtp_url: where mail goes;
     without it mails become `.eml` files in `outbox_dir`. Raises ValueError for an smtp_url that is
-    none, LedgerError if the ledger cannot be written.
+    none, NotReconciledError if the ledger was put back to an older copy and `apply` is set,
+    LedgerError if the ledger cannot be written.
     """
     now = clock()
+    if apply:
+        require_reconciled(ledger, marts_path)
     if xero_reminders_on:
         return RemindReport(now=now, applied=False, alerts=(XERO_REMINDERS_ON,))
     outbox = Outbox(outbox_dir)

@@ -2,7 +2,7 @@
 store that cannot be derived from anything else, so facts are only ever added. Start at `store`."""
 
 from exporters.ledger import tables
-from exporters.ledger.chain import ChainFault, ChainHead
+from exporters.ledger.chain import ChainFault, ChainHead, KnownHead
 from exporters.ledger.errors import AlreadyRecorded, AppendOnlyError, LedgerError
 from exporters.ledger.store import Actor, Intent, Ledger, Reader, Transaction
 
@@ -13,6 +13,7 @@ __all__ = [
     "ChainFault",
     "ChainHead",
     "Intent",
+    "KnownHead",
     "Ledger",
     "LedgerError",
     "Reader",

@@ -24,6 +24,16 @@ class ChainHead:
 
 
 @dataclass(frozen=True)
+class KnownHead:
+    """A head that was seen once, and where (`source`, in words). `facts` is None where only the
+    hash was kept, as in the published marts."""
+
+    hash: str
+    source: str
+    facts: int | None = None
+
+
+@dataclass(frozen=True)
 class ChainFault:
     """One thing wrong with the chain. `table` and `row_id` name the fact, where one can be
     named."""

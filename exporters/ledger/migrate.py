@@ -14,8 +14,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from filelock import FileLock
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
+from exporters.ledger import tables
 from exporters.ledger.engine import WRITES, begin_writing, sqlite_path
 from exporters.ledger.errors import LedgerError
 
@@ -35,6 +36,25 @@ def current_revision(engine: Engine) -> str | None:
     """The schema version of the database; None if there is no ledger in it yet."""
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
+
+
+def revision_in(connection: Connection) -> str | None:
+    """`current_revision` of the database that a connection is to."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def build_anew(connection: Connection) -> None:
+    """Remove a PostgreSQL ledger and make an empty one of this version in its place, in the
+    transaction that is open; only for a restore, which fills it."""
+    for view in tables.VIEWS:
+        connection.exec_driver_sql(f'DROP VIEW IF EXISTS "{view.name}"')
+    for table in reversed(tables.metadata.sorted_tables):
+        connection.exec_driver_sql(f'DROP TABLE IF EXISTS "{table.name}"')
+        connection.exec_driver_sql(f'DROP FUNCTION IF EXISTS "{table.name}_append_only"()')
+    connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def upgrade(engine: Engine, *, now: datetime) -> Path | None:

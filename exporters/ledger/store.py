@@ -30,6 +30,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import (
     Connection,
+    Engine,
     Select,
     Table,
     func,
@@ -39,9 +40,16 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 
 from exporters.ledger import tables
-from exporters.ledger.chain import GENESIS, ChainFault, ChainHead, link_hash, row_hash
+from exporters.ledger.chain import (
+    GENESIS,
+    ChainFault,
+    ChainHead,
+    KnownHead,
+    link_hash,
+    row_hash,
+)
 from exporters.ledger.engine import WRITES, begin_writing, create, parse_url, sqlite_path
-from exporters.ledger.errors import AlreadyRecorded, AppendOnlyError, LedgerError
+from exporters.ledger.errors import AlreadyRecorded, AppendOnlyError, LedgerError, StorageError
 from exporters.ledger.verify import as_stored, verify
 
 Clock = Callable[[], datetime]
@@ -88,6 +96,11 @@ class Reader:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @property
+    def connection(self) -> Connection:
+        """The connection that reads this state, for those who copy facts as they are."""
+        return self._connection
 
     def query(self, statement: Select[Any]) -> list[dict[str, Any]]:
         """The rows as dicts by column name: Decimal, aware UTC datetime, date, str, int, bool,
@@ -137,6 +150,17 @@ class Reader:
         chain = tables.chain
         row = self.first(select(chain.c.seq, chain.c.hash).order_by(chain.c.seq.desc()))
         return ChainHead(0, GENESIS) if row is None else ChainHead(row["seq"], row["hash"])
+
+    def holds(self, head_hash: str) -> bool:
+        """Whether the chain came by this head."""
+        chain = tables.chain
+        return head_hash == GENESIS or (
+            self.first(select(chain.c.seq).where(chain.c.hash == head_hash)) is not None
+        )
+
+    def verify(self, *, heads: Iterable[ChainHead | KnownHead] = ()) -> tuple[ChainFault, ...]:
+        """`Ledger.verify` of this state."""
+        return verify(self._connection, tuple(heads))
 
 
 class Transaction(Reader):
@@ -283,7 +307,7 @@ class Ledger:
         Raises LedgerError if a newer version of the program wrote it.
         """
         ledger = cls(url, clock=clock, actor=actor or Actor.current())
-        with _in_words("schema"):
+        with _in_words("schema"), _storage(ledger._engine):
             # Alembic takes a fifth of a second to load, and most commands open no ledger.
             from exporters.ledger import migrate
 
@@ -318,9 +342,13 @@ class Ledger:
     def acting_as(self, name: str) -> Ledger:
         """The same ledger, its facts written in the name of somebody else (same account and
         host)."""
+        return self.as_actor(Actor(name=name, os_user=self.actor.os_user, host=self.actor.host))
+
+    def as_actor(self, actor: Actor) -> Ledger:
+        """The same ledger, its facts written as `actor`'s."""
         other = object.__new__(Ledger)
         other.__dict__.update(self.__dict__)
-        other.actor = Actor(name=name, os_user=self.actor.os_user, host=self.actor.host)
+        other.actor = actor
         return other
 
     @contextmanager
@@ -331,7 +359,11 @@ class Ledger:
             raise LedgerError("a transaction of this thread is open already; use that one")
         self._mine.writing = True
         try:
-            with _in_words("transaction"), self._engine.connect() as raw:
+            with (
+                _in_words("transaction"),
+                _storage(self._engine),
+                self._engine.connect() as raw,
+            ):
                 connection = raw.execution_options(**{WRITES: True})
                 with connection.begin():
                     begin_writing(connection)
@@ -342,7 +374,7 @@ class Ledger:
     @contextmanager
     def snapshot(self) -> Iterator[Reader]:
         """Several reads of one and the same state; writers are not held up."""
-        with self._engine.connect() as raw:
+        with _storage(self._engine), self._engine.connect() as raw:
             connection = raw
             if raw.dialect.name == "postgresql":
                 connection = raw.execution_options(isolation_level="REPEATABLE READ")
@@ -408,12 +440,12 @@ class Ledger:
         with self.snapshot() as reader:
             return reader.head()
 
-    def verify(self, *, heads: Iterable[ChainHead] = ()) -> tuple[ChainFault, ...]:
+    def verify(self, *, heads: Iterable[ChainHead | KnownHead] = ()) -> tuple[ChainFault, ...]:
         """Read the whole ledger and say what was altered, removed, slipped in or cut off behind its
         back; empty if nothing. `heads` are heads kept elsewhere (backups, published marts): the
         ledger must still hold each of them."""
         with self.snapshot() as reader:
-            return verify(reader._connection, tuple(heads))
+            return reader.verify(heads=heads)
 
 
 def _fact_table(table: Table | str) -> Table:
@@ -425,12 +457,44 @@ def _fact_table(table: Table | str) -> Table:
 
 
 @contextmanager
+def _storage(engine: Engine) -> Iterator[None]:
+    """A disk or server that cannot be written or reached, in words that name it."""
+    try:
+        yield
+    except OperationalError as error:
+        words = str(error.orig)
+        for sign, what in _OF_STORAGE.items():
+            if sign in words:
+                path = sqlite_path(engine.url)
+                where = path or engine.url.render_as_string(hide_password=True)
+                raise StorageError(
+                    f"the ledger {where} {what} ({words}). Nothing was half-written: mend that and "
+                    "run this again"
+                ) from error
+        raise
+
+
+_OF_STORAGE: Final = {
+    "disk is full": "cannot be written: its disk is full",
+    "readonly database": "cannot be written: it, or its disk, is read-only",
+    "disk I/O error": "cannot be read or written: its disk fails, is full or is read-only",
+    "unable to open database file": "cannot be opened: its folder is missing or cannot be written",
+    "connection failed": "cannot be reached",
+    "could not extend file": "cannot be written: the server's disk is full",
+    "No space left on device": "cannot be written: the server's disk is full",
+    "read-only transaction": "cannot be written: the server is read-only",
+}
+
+
+@contextmanager
 def _in_words(table: str) -> Iterator[None]:
     """Database errors that a caller can act on, in the ledger's words."""
     try:
         yield
     except DBAPIError as error:
         words = str(error.orig)
+        if isinstance(error, OperationalError) and any(sign in words for sign in _OF_STORAGE):
+            raise  # `_storage` says where
         if "append-only" in words:
             raise AppendOnlyError(f"{table}: {words}") from error
         if "UNIQUE" in words or getattr(error.orig, "sqlstate", None) == UNIQUE_VIOLATION:

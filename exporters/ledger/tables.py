@@ -305,6 +305,43 @@ exception_actions: Final = _fact(
     Index(None, "exception_id"),
 )
 
+restores: Final = _fact(
+    # An older copy took the ledger's place: what was done after the copy was made is not in it.
+    "restores",
+    _text("source"),
+    Column("copy_facts", Integer, nullable=False),
+    _text("copy_head"),
+    Column("replaced_facts", Integer),
+    _maybe("replaced_head"),
+    _maybe("kept_aside"),
+)
+reconciliations: Final = _fact(
+    # What came of comparing a restored ledger with the world. `restore_id`: the restore up to which
+    # this holds, 0 if none. `heads`: heads of the chain, known elsewhere, that this ledger lost.
+    "reconciliations",
+    Column("restore_id", Integer, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    _text("xero"),
+    Column("heads", JsonText, nullable=False),
+    Column("findings", JsonText, nullable=False),
+    _one_of("xero", "compared", "never_used", "not_compared"),
+)
+lost_statements: Final = _fact(
+    # Issued once, and not in the ledger any more: the newest row says whether it may go out again.
+    "lost_statements",
+    _text("statement_id"),
+    _text("statement_number"),
+    _text("period"),
+    _text("payer_id"),
+    Column("total", ExactDecimal, nullable=False),
+    _text("currency"),
+    _text("state"),
+    _text("by"),
+    _text("reason"),
+    _one_of("state", "lost", "issue_again"),
+    Index(None, "statement_id"),
+)
+
 FACT_TABLES: Final[tuple[Table, ...]] = tuple(metadata.tables.values())
 
 chain: Final = Table(
@@ -346,3 +383,5 @@ current_exception_actions: Final = _view("current_exception_actions", exception_
 current_poll_cursors: Final = _view("current_poll_cursors", poll_cursors)
 # Intents whose outcome is not known: none written, or only `unknown` ones.
 open_intents: Final = _view("open_intents", intents)
+
+VIEWS: Final[tuple[Table, ...]] = tuple(_views.tables.values())

@@ -22,7 +22,14 @@ from sqlalchemy import (
 )
 
 from exporters.ledger import tables
-from exporters.ledger.chain import GENESIS, ChainFault, ChainHead, link_hash, row_hash
+from exporters.ledger.chain import (
+    GENESIS,
+    ChainFault,
+    ChainHead,
+    KnownHead,
+    link_hash,
+    row_hash,
+)
 from exporters.ledger.types import CalendarDate, ExactDecimal, Instant
 
 READ_ROWS: Final = 2000
@@ -48,11 +55,13 @@ def as_stored(fact: Table, connection: Connection) -> Select[Any]:
     return select(*columns)
 
 
-def verify(connection: Connection, heads: tuple[ChainHead, ...]) -> tuple[ChainFault, ...]:
+def verify(
+    connection: Connection, heads: tuple[ChainHead | KnownHead, ...]
+) -> tuple[ChainFault, ...]:
     """All faults of a ledger; see `Ledger.verify`. The connection must read one state
     throughout."""
     faults: list[ChainFault] = []
-    wanted = {head.facts: head for head in heads if head.facts}
+    elsewhere = _Heads(heads)
     chained: dict[str, dict[int, str]] = {fact.name: {} for fact in tables.FACT_TABLES}
     seq, prev = 0, GENESIS
     statement = select(tables.chain).order_by(tables.chain.c.seq)
@@ -84,22 +93,9 @@ def verify(connection: Connection, heads: tuple[ChainHead, ...]) -> tuple[ChainF
                 ChainFault("altered", "chain", link["seq"], f"chain row {link['seq']} was altered")
             )
         seq, prev = link["seq"], link["hash"]
-        if (head := wanted.pop(seq, None)) and head.hash != prev:
-            faults.append(
-                ChainFault(
-                    "altered", "chain", seq, f"the ledger had another head when it held {seq} facts"
-                )
-            )
+        faults.extend(elsewhere.compare(seq, prev))
         chained.setdefault(link["table_name"], {})[link["row_id"]] = link["row_hash"]
-    faults.extend(
-        ChainFault(
-            "cut",
-            "chain",
-            head.facts,
-            f"the ledger held {head.facts} facts once and holds {seq} now: its tail was cut off",
-        )
-        for head in wanted.values()
-    )
+    faults.extend(elsewhere.lost(seq))
     for fact in tables.FACT_TABLES:
         faults.extend(_verify_table(connection, fact, chained.pop(fact.name)))
     faults.extend(
@@ -110,6 +106,55 @@ def verify(connection: Connection, heads: tuple[ChainHead, ...]) -> tuple[ChainF
     if connection.dialect.name == "sqlite":
         faults.extend(_verify_counters(connection))
     return tuple(faults)
+
+
+class _Heads:
+    """Heads kept elsewhere that the chain, read from its beginning, must come by."""
+
+    def __init__(self, heads: tuple[ChainHead | KnownHead, ...]) -> None:
+        self._placed: dict[int, list[ChainHead | KnownHead]] = {}
+        self._anywhere: dict[str, KnownHead] = {}
+        for head in heads:
+            if head.facts:
+                self._placed.setdefault(head.facts, []).append(head)
+            elif isinstance(head, KnownHead) and head.facts is None and head.hash != GENESIS:
+                self._anywhere.setdefault(head.hash, head)
+
+    def compare(self, seq: int, found: str) -> Iterator[ChainFault]:
+        """What differs from the heads that had `seq` facts."""
+        self._anywhere.pop(found, None)
+        for head in self._placed.pop(seq, ()):
+            if head.hash != found:
+                yield ChainFault(
+                    "altered",
+                    "chain",
+                    seq,
+                    f"the ledger had another head when it held {seq} facts{_said_by(head)}",
+                )
+
+    def lost(self, held: int) -> Iterator[ChainFault]:
+        """What the chain, which ends at `held` facts, never came by."""
+        for facts in sorted(self._placed):
+            for head in self._placed[facts]:
+                yield ChainFault(
+                    "cut",
+                    "chain",
+                    facts,
+                    f"the ledger held {facts} facts once and holds {held} now: its tail was cut "
+                    f"off{_said_by(head)}",
+                )
+        for head in self._anywhere.values():
+            yield ChainFault(
+                "cut",
+                "chain",
+                held + 1,
+                f"the ledger's head was {head.hash[:12]}… once, which no fact of its chain has: its"
+                f" tail was cut off after {held} facts, or this is another ledger{_said_by(head)}",
+            )
+
+
+def _said_by(head: ChainHead | KnownHead) -> str:
+    return f" (so {head.source})" if isinstance(head, KnownHead) else ""
 
 
 def _verify_table(

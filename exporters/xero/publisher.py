@@ -21,6 +21,7 @@ import httpx
 from sqlalchemy import select
 
 from exporters.ledger import Ledger, Transaction, tables
+from exporters.reconcile.gate import require_reconciled
 from exporters.xero import mapping, preflight, records
 from exporters.xero.client import Kind, XeroClient
 from exporters.xero.compare import (
@@ -72,10 +73,13 @@ def publish(
     """Show the plan for the issued statements of `period` (`YYYY-MM`), or act on it.
 
     reports_dir: where the statements' PDF and XLSX files are (default `reports/<period>`).
+    Raises NotReconciledError before anything is sent if the ledger was put back to an older copy.
     Needs the sellers' Xero organisations in the marts, or `config.tenant_id`. Raises nothing of
     Xero's making: failures are in the report, with an exit code.
     """
     report = PublishReport(period=period, applied=apply)
+    if apply:
+        require_reconciled(ledger, marts_path)
     statements = read_statements(ledger, period)
     if not statements:
         return report

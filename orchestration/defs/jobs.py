@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -85,7 +86,16 @@ remind = dg.define_asset_job(
     description="Plan or send the reminders that are due.",
 )
 
-JOBS = [land, compact, build, close, approve, issue, reports, refresh, publish, payments, remind]
+backup = dg.define_asset_job(
+    "backup",
+    dg.AssetSelection.assets("data_dir_backup"),
+    description="Copy ledger, landing zone and book as one set to M2C_BACKUP_DIR.",
+)
+
+JOBS = [
+    *(land, compact, build, close, approve, issue, reports, refresh, publish, payments, remind),
+    backup,
+]
 CHANGES_THE_LEDGER = [close, approve, issue, publish, payments, remind]
 
 
@@ -147,7 +157,18 @@ def daily_reminders(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     )
 
 
-SCHEDULES = [nightly_landing, nightly_build, monthly_close, hourly_payments, daily_reminders]
+@dg.schedule(job=backup, cron_schedule="0 5 * * *", execution_timezone="UTC")
+def nightly_backup(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Every night, after landing and build: a backup, where M2C_BACKUP_DIR names a folder."""
+    if not os.environ.get("M2C_BACKUP_DIR"):
+        return dg.SkipReason("M2C_BACKUP_DIR names no folder to back up to.")
+    return dg.RunRequest(run_key=str(context.scheduled_execution_time.date()))
+
+
+SCHEDULES = [
+    *(nightly_landing, nightly_build, monthly_close, hourly_payments, daily_reminders),
+    nightly_backup,
+]
 
 
 @dg.run_status_sensor(

@@ -196,5 +196,5 @@ def test_the_extract(ledger: Ledger, url: str, tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_not_there(utc_clock: Any) -> None:
-    with pytest.raises(LedgerError, match="schema"):
+    with pytest.raises(LedgerError, match="cannot be reached"):
         Ledger.open("postgresql://m2c@127.0.0.1:1/none", clock=utc_clock, actor=ACTOR)

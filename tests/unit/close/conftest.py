@@ -233,11 +233,6 @@ def clock(now: datetime) -> Callable[[], datetime]:
 
 
 @pytest.fixture
-def ledger_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/ledger/ledger.sqlite"
-
-
-@pytest.fixture
 def ledger(ledger_url: str, clock: Callable[[], datetime]) -> Iterator[Ledger]:
     with Ledger.open(
         ledger_url, clock=clock, actor=Actor("tester", "os-tester", "host-1")

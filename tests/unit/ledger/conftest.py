@@ -1,4 +1,4 @@
-"""A ledger on SQLite with a clock that ticks."""
+"""A ledger on SQLite or PostgreSQL with a clock that ticks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ledger_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ledger(ledger_file: Path, ticking: Callable[[], datetime]) -> Iterator[Ledger]:
+def ledger(ledger_url: str, ticking: Callable[[], datetime]) -> Iterator[Ledger]:
     actor = Actor("tester", "os-tester", "host-1")
-    with Ledger.open(f"sqlite:///{ledger_file}", clock=ticking, actor=actor) as opened:
+    with Ledger.open(ledger_url, clock=ticking, actor=actor) as opened:
         yield opened

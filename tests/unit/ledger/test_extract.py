@@ -57,10 +57,10 @@ def test_without_a_ledger_all_files_are_there_and_empty(tmp_path: Path, url: str
     assert not Path("/nowhere").exists()
 
 
-def test_types_do_not_depend_on_rows(ledger: Ledger, tmp_path: Path) -> None:
+def test_types_do_not_depend_on_rows(ledger: Ledger, ledger_url: str, tmp_path: Path) -> None:
     write_extract(None, tmp_path / "empty")
     document(ledger, "acme-0001")
-    write_extract(ledger.url, tmp_path / "full")
+    write_extract(ledger_url, tmp_path / "full")
     for name in FILES:
         empty, full = (pq.read_schema(tmp_path / d / f"{name}.parquet") for d in ("empty", "full"))
         assert empty == full
@@ -70,11 +70,13 @@ def test_types_do_not_depend_on_rows(ledger: Ledger, tmp_path: Path) -> None:
     assert schema.field("observed_at").type == pa.timestamp("us", tz="UTC")
 
 
-def test_documents_and_payments_are_current_state(ledger: Ledger, tmp_path: Path) -> None:
+def test_documents_and_payments_are_current_state(
+    ledger: Ledger, ledger_url: str, tmp_path: Path
+) -> None:
     document(ledger, "acme-0001", status="DRAFT")
     document(ledger, "acme-0002", status="DRAFT")
     document(ledger, "acme-0001", status="AUTHORISED")
-    write_extract(ledger.url, tmp_path)
+    write_extract(ledger_url, tmp_path)
     rows = pq.read_table(tmp_path / "documents.parquet").to_pylist()
     assert {row["statement_number"]: row["status"] for row in rows} == {
         "acme-0001": "AUTHORISED",
@@ -83,26 +85,28 @@ def test_documents_and_payments_are_current_state(ledger: Ledger, tmp_path: Path
     assert rows[0]["amount_due"] == Decimal("12.50")
 
 
-def test_files_that_would_say_the_same_are_untouched(ledger: Ledger, tmp_path: Path) -> None:
+def test_files_that_would_say_the_same_are_untouched(
+    ledger: Ledger, ledger_url: str, tmp_path: Path
+) -> None:
     document(ledger, "acme-0001")
-    write_extract(ledger.url, tmp_path)
+    write_extract(ledger_url, tmp_path)
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert write_extract(ledger.url, tmp_path) == []
+    assert write_extract(ledger_url, tmp_path) == []
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
     ledger.record(tables.promises, payer_id="a", until_date=date(2026, 12, 1), by="b", reason="r")
-    changed = write_extract(ledger.url, tmp_path)
+    changed = write_extract(ledger_url, tmp_path)
     assert {path.stem for path in changed} == {"promises", "ledger_head"}
 
 
-def test_the_head_is_that_of_the_ledger(ledger: Ledger, tmp_path: Path) -> None:
+def test_the_head_is_that_of_the_ledger(ledger: Ledger, ledger_url: str, tmp_path: Path) -> None:
     document(ledger, "acme-0001")
-    write_extract(ledger.url, tmp_path)
+    write_extract(ledger_url, tmp_path)
     (row,) = pq.read_table(tmp_path / "ledger_head.parquet").to_pylist()
     assert (row["head_hash"], row["facts"]) == (ledger.head().hash, 1)
 
 
-def test_digits_are_not_dropped(ledger: Ledger, tmp_path: Path) -> None:
+def test_digits_are_not_dropped(ledger: Ledger, ledger_url: str, tmp_path: Path) -> None:
     document(ledger, "acme-0001", total=Decimal("12.505"))
     with pytest.raises(LedgerError, match=r"documents.total holds 12.505"):
-        write_extract(ledger.url, tmp_path / "extract")
+        write_extract(ledger_url, tmp_path / "extract")
     assert list((tmp_path / "extract").iterdir()) == []

@@ -60,7 +60,7 @@ def test_instants_come_back_in_utc(ledger: Ledger) -> None:
     [
         ({"amount": 10.0}, "expected a Decimal, got float"),
         ({"amount": Decimal("NaN")}, "finite"),
-        ({"amount": None}, "NOT NULL"),
+        ({"amount": None}, "(?i)not.null"),
         ({"paid_on": datetime(2026, 11, 3, tzinfo=UTC)}, "expected a date"),
         ({"amounts": Decimal(1)}, "no column amounts"),
         ({"at": datetime(2026, 11, 3, tzinfo=UTC)}, "no column at"),
@@ -147,6 +147,7 @@ def test_changes_behind_its_back_are_refused(
     assert ledger.verify() == ()
 
 
+@pytest.mark.sqlite_only
 def test_changes_through_the_ledgers_own_connection_are_refused(ledger: Ledger) -> None:
     ledger.record(tables.payments, **payment())
     with pytest.raises(AppendOnlyError, match="write a new fact"), ledger.transaction() as tx:
@@ -170,7 +171,7 @@ def test_open_intents_are_those_without_a_known_outcome(ledger: Ledger) -> None:
 
 
 def test_an_outcome_needs_its_intent(ledger: Ledger) -> None:
-    with pytest.raises(LedgerError, match="FOREIGN KEY"):
+    with pytest.raises(LedgerError, match=r"(?i)foreign key"):
         ledger.outcome("never-said", "ok")
     intent_id = ledger.intent("x", subject="s", body={})
     with pytest.raises(LedgerError, match="ck_outcomes_status"):
@@ -219,6 +220,7 @@ def test_urls_are_checked(url: str, words: str, ticking: Any) -> None:
         Ledger.open(url, clock=ticking)
 
 
+@pytest.mark.sqlite_only
 def test_a_commit_is_on_disk(ledger: Ledger) -> None:
     with ledger.snapshot() as reader:
         connection = reader._connection

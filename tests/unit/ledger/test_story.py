@@ -131,11 +131,9 @@ def test_everything_in_order(told: Ledger, named: str) -> None:
 
 def test_every_kind_of_fact_about_a_statement_has_words() -> None:
     about_others = {
-        "issued_lines",
-        "issued_inputs",
-        "series_advances",
-        "poll_cursors",
+        *("issued_lines", "issued_inputs", "series_advances", "poll_cursors"),
         "exception_actions",
+        *("restores", "reconciliations", "lost_statements"),
     }
     assert set(WORDS) == {table.name for table in tables.FACT_TABLES} - about_others
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dagster as dg
 
 OURS = {
+    "care": {"data_dir_backup"},
     "book": {"book"},
     "close": {
         *("approvals", "close_decisions", "issued_statements", "review_sheet"),
@@ -45,6 +46,7 @@ MARTS = {
 }
 JOBS = {
     "approve": {"approvals"},
+    "backup": {"data_dir_backup"},
     "build": {
         *("book", "landed_batches", "ledger_extract", "build_context", "published_marts"),
         "alert_notices",
@@ -65,6 +67,7 @@ JOBS = {
 POOLS = {
     "alert_notices": "warehouse",
     "approvals": "warehouse",
+    "data_dir_backup": "backup",
     "book": "warehouse",
     "close_decisions": "warehouse",
     "compacted_days": "warehouse",
@@ -133,7 +136,7 @@ def test_one_at_a_time_writes_the_warehouse_and_talks_to_xero(definitions: dg.De
         for pool in graph.get(key).pools or ()
     }
     assert {name: found.get(name) for name in POOLS} == POOLS
-    assert set(found.values()) == {"warehouse", "xero"}
+    assert set(found.values()) == {"backup", "warehouse", "xero"}
 
 
 def test_schedules_are_delivered_switched_off(definitions: dg.Definitions) -> None:
@@ -144,6 +147,7 @@ def test_schedules_are_delivered_switched_off(definitions: dg.Definitions) -> No
         "monthly_close": ("0 6 * * *", "close", "UTC"),
         "hourly_payments": ("15 * * * *", "payments", "UTC"),
         "daily_reminders": ("0 8 * * *", "remind", "UTC"),
+        "nightly_backup": ("0 5 * * *", "backup", "UTC"),
     }
     assert {s.default_status for s in schedules} == {dg.DefaultScheduleStatus.STOPPED}
 

@@ -15,6 +15,7 @@ from orchestration.defs.jobs import (
     daily_reminders,
     hourly_payments,
     monthly_close,
+    nightly_backup,
     nightly_build,
     nightly_landing,
     refresh_marts_after_money,
@@ -104,6 +105,17 @@ def test_reminders_are_sent_and_not_only_planned(tick: Tick) -> None:
     [request] = tick(daily_reminders, at).run_requests or []
     assert request.run_key == "2026-12-09"
     assert request.run_config == {"ops": {"reminders": {"config": {"apply": True}}}}
+
+
+def test_a_backup_is_made_every_night_where_a_folder_is_named(
+    tick: Tick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = datetime(2026, 11, 4, 5, tzinfo=UTC)
+    monkeypatch.delenv("M2C_BACKUP_DIR", raising=False)
+    assert "M2C_BACKUP_DIR" in (tick(nightly_backup, at).skip_message or "")
+    monkeypatch.setenv("M2C_BACKUP_DIR", "/mnt/nas/m2c")
+    [request] = tick(nightly_backup, at).run_requests or []
+    assert request.run_key == "2026-11-04"
 
 
 @pytest.mark.parametrize("schedule", [nightly_build, hourly_payments])
