@@ -427,7 +427,7 @@ def write_money(shop: Workshop, needs: Needs) -> None:
         f"""
         select * from book.fx_rates
         where base in ({currencies}) and quote in ({currencies})
-            and date <= cast($last as date) + 1
+            and date <= (select cast(max(end_at) as date) + 1 from 'data/months.parquet')
             and date >= (
                 select least(
                     cast($first as date), min(cast(period || '-01' as date))
@@ -435,7 +435,6 @@ def write_money(shop: Workshop, needs: Needs) -> None:
             )
         """,
         first=needs.start,
-        last=needs.end,
     )
     shop.write(
         "calendars",

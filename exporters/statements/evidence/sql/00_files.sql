@@ -17,7 +17,7 @@ select
         else 'as written'
     end as file_is
 from manifest_files
-left join read_blob(['README.md', 'data/*.parquet', 'sql/*.sql']) as found
+left join read_blob(['*.md', 'data/*.parquet', 'sql/*.sql']) as found
     on replace(found.filename, '\', '/') = manifest_files.path
     or ends_with(replace(found.filename, '\', '/'), '/' || manifest_files.path);
 

@@ -25,11 +25,11 @@ select
     case
         when in_force.currency = charges.plan_currency then cast(in_force.price as decimal(38, 9))
         else cast(round(cast(in_force.price as decimal(38, 6)) * exchange_rates.rate, 9) as decimal(38, 9))
-    end as price,
+    end as hour_price,
     cast(
         cast(hours.nano as decimal(38, 0)) * cast('0.000000001' as decimal(9, 9))
         * (
-            price * cast(coalesce(charges.multiplier, 1) as decimal(38, 4))
+            cast(hour_price as decimal(38, 9)) * cast(coalesce(charges.multiplier, 1) as decimal(38, 4))
             + cast(coalesce(charges.adder, 0) as decimal(38, 13))
         ) as decimal(38, 22)
     ) as thousandfold

@@ -27,13 +27,24 @@ with windows as (
 
 peaks as (
     select
+        contract_id,
+        term_no,
+        period,
+        code,
+        site_id,
+        max(nano) as nano
+    from windows
+    group by contract_id, term_no, period, code, site_id
+),
+
+powers as (
+    select
         charges.*,
-        windows.site_id,
-        cast(max(windows.nano) * (60 // charges.window_minutes) as decimal(38, 0)) * cast('0.000000001' as decimal(9, 9)) as peak_kw
+        peaks.site_id,
+        cast(peaks.nano * (60 // charges.window_minutes) as decimal(38, 0)) * cast('0.000000001' as decimal(9, 9)) as peak_kw
     from priced_charges as charges
-    inner join windows
+    inner join peaks
         using (contract_id, term_no, period, code)
-    group by all
 )
 
 select
@@ -52,7 +63,7 @@ select
         else cast(round(peak_kw * rate, 2) as decimal(18, 2))
     end as plan_amount,
     0 as estimated_quantity
-from peaks
+from powers
 where peak_kw > 0;
 
 select contract_id, period, code, site_id, band, quantity, unit, unit_price, plan_amount

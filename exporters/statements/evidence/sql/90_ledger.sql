@@ -16,12 +16,12 @@ create or replace table lines_checked as
 select
     stated.line_key,
     facts.seq is not null
-    and facts.fact::json ->> '$[1].amount' = stated.amount::varchar
-    and facts.fact::json ->> '$[1].tax_amount' = stated.tax_amount::varchar
-    and cast(facts.fact::json ->> '$[1].quantity' as decimal(18, 6)) = stated.quantity as is_as_issued
+    and json_extract_string(facts.fact, '$[1].amount') = stated.amount::varchar
+    and json_extract_string(facts.fact, '$[1].tax_amount') = stated.tax_amount::varchar
+    and cast(json_extract_string(facts.fact, '$[1].quantity') as decimal(18, 6)) = stated.quantity as is_as_issued
 from 'data/statement_lines.parquet' as stated
 left join ledger_checked as facts
-    on facts.table_name = 'issued_lines' and facts.fact::json ->> '$[1].line_key' = stated.line_key
+    on facts.table_name = 'issued_lines' and json_extract_string(facts.fact, '$[1].line_key') = stated.line_key
 cross join 'data/statement.parquet' as statement
 where statement.state = 'issued';
 
@@ -50,8 +50,8 @@ select
 select
     seq,
     table_name,
-    fact::json ->> '$[1].at' as written_at,
-    coalesce(fact::json ->> '$[1].approved_by', fact::json ->> '$[1].decision', fact::json ->> '$[1].statement_number') as what,
+    json_extract_string(fact, '$[1].at') as written_at,
+    coalesce(json_extract_string(fact, '$[1].approved_by'), json_extract_string(fact, '$[1].decision'), json_extract_string(fact, '$[1].statement_number')) as what,
     is_as_chained
 from ledger_checked
 where table_name != 'issued_lines'
