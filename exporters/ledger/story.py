@@ -88,7 +88,8 @@ def story(ledger: Ledger, statement: str, marts: Marts | None = None) -> Story:
     head = None if marts is None else _head(marts, statement)
     with ledger.snapshot() as reader:
         told = events_of(reader, head["statement_id"] if head else statement)
-    statement_id = head["statement_id"] if head else (told[0].statement_id if told else statement)
+    named = [event.statement_id for event in told if event.statement_id is not None]
+    statement_id = str(head["statement_id"]) if head else next(iter(named), statement)
     numbers = {event.statement_number for event in told if event.statement_number}
     found = [] if marts is None else _of_warehouse(marts, statement_id)
     if not told and not found:
@@ -121,7 +122,7 @@ def in_order(told: Sequence[StoryEvent], found: Sequence[Row]) -> list[Told]:
         placed.append((latest, event.seq, event.kind, event.words, one))
     for row in found:
         one = Told(
-            at=row["at"],
+            at=row["happened_at"],
             who=row["who"],
             kind=row["kind"],
             words=row["words"],
@@ -129,7 +130,7 @@ def in_order(told: Sequence[StoryEvent], found: Sequence[Row]) -> list[Told]:
             source_row_id=row["source_row_id"],
             fact={},
         )
-        placed.append((row["at"], 0, row["kind"], row["words"], one))
+        placed.append((row["happened_at"], 0, row["kind"], row["words"], one))
     return [one for *_, one in sorted(placed, key=lambda place: place[:4])]
 
 
@@ -160,7 +161,7 @@ def _rules(marts: Marts, statement_id: str) -> list[Row]:
 
 def _of_warehouse(marts: Marts, statement_id: str) -> list[Row]:
     return marts.rows(
-        "select at, who, kind, words, source_table, source_row_id from statement_history "
+        "select happened_at, who, kind, words, source_table, source_row_id from statement_history "
         "where statement_id = $1 and list_contains($2, kind) order by event_no",
         [statement_id, list(OF_THE_WAREHOUSE)],
     )

@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,14 +58,15 @@ def evidence(
     statement: str,
     *,
     data_dir: Path,
-    books: Iterable[Book],
+    books: Callable[[str | None], Iterable[Book]],
     out: Path | None = None,
     code_version: str,
 ) -> Evidence:
     """Write the evidence of a statement, named by id or number, and run it.
 
-    `data_dir` is where the landed files' paths begin; `books` are tried in order until one comes
-    out equal, the first one's folder is kept if none does. `out` is the folder to write
+    `data_dir` is where the landed files' paths begin. `books` gives, for the version that rated the
+    statement, the books to recompute by: they are tried in order until one comes out equal, the
+    first one's folder is kept if none does. `out` is the folder to write
     (`<data_dir>/evidence/<statement>` if None); an earlier evidence folder there is replaced.
     Raises EvidenceError, in words, if there is no such statement or `out` holds anything else;
     MartsError where marts or landed files are missing.
@@ -80,7 +81,9 @@ def evidence(
     head = None if ledger is None else ledger.head()
     kept: tuple[Evidence, Path] | None = None
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".evidence-") as scratch:
-        for number, (book, limit) in enumerate(_attempts(books, until)):
+        for number, (book, limit) in enumerate(
+            _attempts(books(stated.statement["book_version"]), until)
+        ):
             if limit is None and until is not None and kept and not kept[0].left_out:
                 continue  # nothing landed later: all rows are those up to then
             folder = Path(scratch) / str(number)

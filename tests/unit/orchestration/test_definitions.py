@@ -38,6 +38,7 @@ MARTS = {
     ),
     *("adjustments", "line_bands", "line_bases", "line_calculations", "line_days", "line_events"),
     *("credits", "landed_files", "line_machines", "reading_edits", "usage_batches", "usage_units"),
+    "statement_history",
 }
 JOBS = {
     "build": {

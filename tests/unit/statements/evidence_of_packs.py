@@ -3,8 +3,7 @@ written as files, and the statements stand in a marts file as the product publis
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from pathlib import Path
@@ -50,9 +49,7 @@ def land(data_dir: Path, table: str, rows: Sequence[Row]) -> list[tuple[str, str
     return listed
 
 
-def publish(
-    data_dir: Path, lines: pa.Table, files: Sequence[tuple[str, str, date, str]]
-) -> Path:
+def publish(data_dir: Path, lines: pa.Table, files: Sequence[tuple[str, str, date, str]]) -> Path:
     """A marts file with these lines, their statements (not issued) and the landed files."""
     path = data_dir / "published" / "marts.duckdb"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +102,7 @@ class Place:
         self.root = root
         pack = random_pack(seed, books, root / "book")
         warehouse.rate(root / "book", pack.readings, pack.events, pack.prices)
-        lines = warehouse._warehouse.execute("select * from statement_lines").to_arrow_table()
+        lines = warehouse._warehouse.sql("select * from statement_lines").to_arrow_table()
         given = (
             ("readings", pack.readings),
             ("charge_events", pack.events),
@@ -136,7 +133,7 @@ class Place:
             ledger,
             statement,
             data_dir=self.root,
-            books=[self.book],
+            books=lambda _: [self.book],
             out=out,
             code_version="test",
         )
