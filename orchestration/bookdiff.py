@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from connectors.book import BookError, WordsChange, changed_words, load_book
+from connectors.book import Book, BookError, WordsChange, changed_words, load_book
 from orchestration.settings import SettingsError
 
 
@@ -27,6 +27,27 @@ def words_since(book_dir: Path, revision: str) -> list[WordsChange]:
         except BookError as error:
             raise SettingsError(f"the book at revision {revision} is not sound: {error}") from error
     return changed_words(before, now)
+
+
+def book_of_version(book_dir: Path, version: str) -> tuple[Book, str] | None:
+    """The book of a version and the commit that holds it, looked for in the newest commits that
+    changed it; None if none of them does, or if the book is not under version control."""
+    try:
+        found = _git(book_dir, ["log", f"-{_COMMITS}", "--format=%H", "--", "."])
+    except _GitError:
+        return None
+    for commit in found.decode().split():
+        try:
+            with _checked_out(book_dir, commit) as folder:
+                book = load_book(folder)
+        except (BookError, SettingsError):
+            continue
+        if book.version == version:
+            return book, commit
+    return None
+
+
+_COMMITS = 100
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import date
 from functools import update_wrapper
@@ -716,16 +717,48 @@ def edit_set(app: App, **options: Any) -> int:
 @command(cli)
 @click.argument("statement")
 def story(app: App, statement: str) -> int:
-    """Everything that happened to a statement, in order."""
+    """Everything that happened to a statement, in order: readings, close, approvals, issue, Xero,
+    payments, reminders, disputes, adjustments. With --json the payloads are there too."""
     if not app.data_dir.has_ledger():
         raise SettingsError(f"{app.data_dir.root} has no ledger yet: nothing was closed there")
-    with open_ledger(app.data_dir, acting_as="story") as ledger:
-        told = tell_story(ledger, statement)
+    published = app.data_dir.marts.is_file()
+    with (
+        open_ledger(app.data_dir, acting_as="story") as ledger,
+        open_marts(app.data_dir.marts) if published else nullcontext() as marts,
+    ):
+        told = tell_story(ledger, statement, marts)
     if app.terminal.as_json:
         app.terminal.json(told.as_dict())
     else:
         app.terminal.lines(told.describe())
     return DONE
+
+
+@command(cli, "evidence")
+@click.argument("statement")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder to write; evidence/STATEMENT in the data dir without it.",
+)
+def write_evidence(app: App, statement: str, out: Path | None) -> int:
+    """Write a folder from which anybody recomputes a statement with DuckDB alone.
+
+    Its SQL is run on the spot: exit code 1 if anything does not come out as it is stated.
+    """
+    from exporters.statements.evidence import EvidenceError
+    from orchestration.evidence import evidence_of
+
+    try:
+        with app.terminal.step(f"writing evidence of {statement}"):
+            written = evidence_of(app.data_dir, statement, out=out and out.absolute())
+    except EvidenceError as error:
+        raise click.UsageError(str(error)) from error
+    if app.terminal.as_json:
+        app.terminal.json(written.as_dict())
+    else:
+        app.terminal.lines(written.describe())
+    return DONE if written.agrees else NEEDS_PERSON
 
 
 @command(cli, "explain")

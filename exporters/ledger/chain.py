@@ -34,6 +34,19 @@ class KnownHead:
 
 
 @dataclass(frozen=True)
+class ChainedFact:
+    """A fact as text, just as it is hashed, with its link of the chain."""
+
+    seq: int
+    table: str
+    row_id: int
+    text: str
+    row_hash: str
+    prev_hash: str
+    hash: str
+
+
+@dataclass(frozen=True)
 class ChainFault:
     """One thing wrong with the chain. `table` and `row_id` name the fact, where one can be
     named."""
@@ -45,16 +58,20 @@ class ChainFault:
 
 
 def row_hash(table: str, row: Mapping[str, Any]) -> str:
-    """sha256 over table name and values by column name. Empty values are left out, so a column that
-    a later version adds does not change the hash of the rows before it."""
+    """sha256 over `row_text`."""
+    return hashlib.sha256(row_text(table, row).encode()).hexdigest()
+
+
+def row_text(table: str, row: Mapping[str, Any]) -> str:
+    """A fact as it is hashed: table name and values by column name. Empty values are left out, so a
+    column that a later version adds does not change the hash of the rows before it."""
     values = {
         # SQLite keeps a truth value as 0 or 1; the hash is the same on either database.
         name: int(value) if isinstance(value, bool) else canonical(value)
         for name, value in row.items()
         if value is not None
     }
-    text = json.dumps([table, values], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return json.dumps([table, values], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def link_hash(*, seq: int, table: str, row_id: int, row_hash: str, prev_hash: str) -> str:

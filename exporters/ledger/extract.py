@@ -1,18 +1,19 @@
 """The ledger as the warehouse reads it: one typed Parquet file a subject, written after each
 change. Every file is always there (without rows while there is no ledger), each is replaced by a
 rename, and a file that would say the same is left untouched, so that whoever goes by its time sees
-no change.
+no change. What a file says already is not read from the ledger again (see `grown`).
 
 Facts: issued_statements, issued_lines, issued_inputs, approvals, reminders, deliveries,
 exception_actions (all rows). Current state: documents (newest per statement_number), payments
 (newest per payment_id), holds (newest per scope and subject, inactive ones too), promises (newest
 per payer), disputes (newest per subject, resolved ones too), charge_disputes (newest per scope and
-subject). ledger_head: one row with the end of the hash chain."""
+subject). ledger_head: one row with the end of the hash chain.
+story_events: what `events` tells of every fact; only facts that are new are told, the others stand
+in the file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,9 +24,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Select, Table, func, select
 
-from exporters.ledger import tables
+from exporters.ledger import storyfile, tables
 from exporters.ledger.engine import parse_url, sqlite_path
 from exporters.ledger.errors import LedgerError
+from exporters.ledger.grown import grown, known_facts, stamped
 from exporters.ledger.store import Actor, Ledger, Reader
 
 TEXT: Final = pa.string()
@@ -40,21 +42,43 @@ BOOL: Final = pa.bool_()
 
 
 @dataclass(frozen=True)
+class Read:
+    """Rows of a fact table: all of them, or of each subject the newest."""
+
+    table: Table
+    subject: tuple[str, ...] = ()
+
+    def since(self, row_id: int) -> Select[Any]:
+        """The rows among those after `row_id`, in the order of writing."""
+        table = self.table
+        found = select(table).where(table.c.id > row_id).order_by(table.c.id)
+        if not self.subject:
+            return found
+        newest = select(func.max(table.c.id)).where(table.c.id > row_id)
+        newest = newest.group_by(*(table.c[name] for name in self.subject))
+        return found.where(table.c.id.in_(newest))
+
+
+@dataclass(frozen=True)
 class Extract:
     """One file: what it reads, and its columns by name as (type, the ledger's column)."""
 
     name: str
-    select: Callable[[], Select[Any]]
+    read: Read
     columns: dict[str, tuple[pa.DataType, str]]
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the file."""
+        return pa.schema([(name, kind) for name, (kind, _) in self.columns.items()])
 
-def _all_of(table: Table) -> Callable[[], Select[Any]]:
-    return lambda: select(table).order_by(table.c.id)
+
+def _all_of(table: Table) -> Read:
+    return Read(table)
 
 
-def _newest_of(table: Table, *subject: str) -> Callable[[], Select[Any]]:
-    newest = select(func.max(table.c.id)).group_by(*(table.c[name] for name in subject))
-    return lambda: select(table).where(table.c.id.in_(newest)).order_by(table.c.id)
+def _newest_of(table: Table, *subject: str) -> Read:
+    return Read(table, subject)
 
 
 def _columns(**types: pa.DataType) -> dict[str, tuple[pa.DataType, str]]:
@@ -248,12 +272,13 @@ def write_extract(ledger_url: str | None, out_dir: Path) -> list[Path]:
     if ledger_url is None or (file is not None and not file.exists()):
         written = {extract.name: _table(extract, []) for extract in EXTRACTS}
         written["ledger_head"] = HEAD_SCHEMA.empty_table()
+        written[storyfile.NAME] = storyfile.SCHEMA.empty_table()
     else:
         with (
             Ledger.open(ledger_url, clock=_now, actor=Actor.current("extract")) as ledger,
             ledger.snapshot() as reader,
         ):
-            written = _read_all(reader)
+            written = _read_all(reader, out_dir)
     changed = [_replace(table, out_dir / f"{name}.parquet") for name, table in written.items()]
     return [path for path in changed if path is not None]
 
@@ -262,13 +287,36 @@ def _now() -> datetime:
     return datetime.now(UTC)  # names the copy of a migrated ledger; no fact is written here
 
 
-def _read_all(reader: Reader) -> dict[str, pa.Table]:
-    read = {extract.name: _table(extract, reader.query(extract.select())) for extract in EXTRACTS}
+def _read_all(reader: Reader, out_dir: Path) -> dict[str, pa.Table]:
+    """The files that say something new."""
     head = reader.head()
+    read = {}
+    for extract in EXTRACTS:
+        table = _read(reader, extract, out_dir / f"{extract.name}.parquet")
+        if table is not None:
+            read[extract.name] = stamped(table, head)
+    story = storyfile.story_table(reader, out_dir / f"{storyfile.NAME}.parquet")
+    if story is not None:
+        read[storyfile.NAME] = story
     read["ledger_head"] = pa.table(
         {"head_hash": [head.hash], "facts": [head.facts]}, schema=HEAD_SCHEMA
     )
     return read
+
+
+def _read(reader: Reader, extract: Extract, path: Path) -> pa.Table | None:
+    """The file's rows, read from the file as far as it goes; None if nothing is new."""
+    known = known_facts(reader, path, extract.schema)
+    if known is None:
+        return _table(extract, reader.query(extract.read.since(0)))
+    fact = extract.read.table
+    last = reader.scalar(
+        select(func.max(tables.chain.c.row_id))
+        .where(tables.chain.c.table_name == fact.name)
+        .where(tables.chain.c.seq <= known)
+    )
+    rows = reader.query(extract.read.since(last or 0))
+    return grown(path, _table(extract, rows), extract.read.subject) if rows else None
 
 
 def _table(extract: Extract, rows: list[dict[str, Any]]) -> pa.Table:
@@ -276,8 +324,7 @@ def _table(extract: Extract, rows: list[dict[str, Any]]) -> pa.Table:
         pa.array([_fit(row[source], kind, extract.name, source) for row in rows], type=kind)
         for kind, source in extract.columns.values()
     ]
-    schema = pa.schema([(name, kind) for name, (kind, _) in extract.columns.items()])
-    return pa.Table.from_arrays(arrays, schema=schema)
+    return pa.Table.from_arrays(arrays, schema=extract.schema)
 
 
 def _fit(value: Any, kind: pa.DataType, table: str, column: str) -> Any:

@@ -29,6 +29,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Engine,
     Select,
@@ -42,11 +43,13 @@ from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 from exporters.ledger import tables
 from exporters.ledger.chain import (
     GENESIS,
+    ChainedFact,
     ChainFault,
     ChainHead,
     KnownHead,
     link_hash,
     row_hash,
+    row_text,
 )
 from exporters.ledger.engine import WRITES, begin_writing, create, parse_url, sqlite_path
 from exporters.ledger.errors import AlreadyRecorded, AppendOnlyError, LedgerError, StorageError
@@ -143,6 +146,33 @@ class Reader:
                 unknowns=row["unknowns"],
             )
             for row in self.query(statement)
+        ]
+
+    def chained(self, fact: Table, where: ColumnElement[bool]) -> list[ChainedFact]:
+        """Facts of one table as they lie in the database, with their links, in the order of
+        writing."""
+        stored = self._connection.execute(as_stored(fact, self._connection).where(where)).mappings()
+        texts = {row["id"]: row_text(fact.name, dict(row)) for row in stored}
+        if not texts:
+            return []
+        links = self.query(
+            select(tables.chain)
+            .where(tables.chain.c.table_name == fact.name)
+            .where(tables.chain.c.row_id.between(min(texts), max(texts)))
+            .order_by(tables.chain.c.seq)
+        )
+        return [
+            ChainedFact(
+                seq=link["seq"],
+                table=fact.name,
+                row_id=link["row_id"],
+                text=texts[link["row_id"]],
+                row_hash=link["row_hash"],
+                prev_hash=link["prev_hash"],
+                hash=link["hash"],
+            )
+            for link in links
+            if link["row_id"] in texts
         ]
 
     def head(self) -> ChainHead:

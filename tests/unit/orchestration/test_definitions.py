@@ -43,6 +43,7 @@ MARTS = {
     *("disputes", "statement_inputs"),
     *("adjustments", "line_bands", "line_bases", "line_calculations", "line_days", "line_events"),
     *("credits", "landed_files", "line_machines", "reading_edits", "usage_batches", "usage_units"),
+    "statement_history",
 }
 JOBS = {
     "approve": {"approvals"},
