@@ -29,6 +29,7 @@ FILES = {
     "payments",
     "promises",
     "reminders",
+    "story_events",
 }
 
 
