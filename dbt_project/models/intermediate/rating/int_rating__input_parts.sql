@@ -220,27 +220,16 @@ touched_months as (
 
 ),
 
-book_rows as (
+contract_rows as (
 
     select
+        contract_id,
         site_id,
         meter_id,
         said,
         said_from,
         said_to
-    from {{ ref('int_metering__book_rows') }}
-
-),
-
-contract_spans as (
-
-    select
-        site_id,
-        meter_id,
-        contract_id,
-        span_start,
-        span_end
-    from {{ ref('int_metering__contract_spans') }}
+    from {{ ref('int_metering__contract_rows') }}
 
 ),
 
@@ -400,21 +389,14 @@ route_digests as (
 
 ),
 
-meters_of_contracts as (
+spans_of_periods as (
 
     select distinct
-        segments.contract_id,
-        segments.period,
-        segments.period_start,
-        segments.period_end,
-        contract_spans.site_id,
-        contract_spans.meter_id
+        contract_id,
+        period,
+        period_start,
+        period_end
     from segments
-    inner join contract_spans
-        on
-            segments.contract_id = contract_spans.contract_id
-            and segments.period_end > contract_spans.span_start
-            and (contract_spans.span_end is null or segments.period_start < contract_spans.span_end)
 
 ),
 
@@ -591,19 +573,18 @@ parts as (
 
     union all
     select
-        meters_of_contracts.contract_id,
-        meters_of_contracts.period,
+        spans_of_periods.contract_id,
+        spans_of_periods.period,
         'metering' as part,
         'book' as kind,
-        {{ rows_digest(['meters_of_contracts.meter_id', 'book_rows.site_id', 'book_rows.said']) }} as digest
-    from meters_of_contracts
-    inner join book_rows
+        {{ rows_digest(['contract_rows.site_id', 'contract_rows.meter_id', 'contract_rows.said']) }} as digest
+    from spans_of_periods
+    inner join contract_rows
         on
-            meters_of_contracts.site_id = book_rows.site_id
-            and (book_rows.meter_id is null or meters_of_contracts.meter_id = book_rows.meter_id)
-            and meters_of_contracts.period_end > book_rows.said_from
-            and meters_of_contracts.period_start < book_rows.said_to
-    group by meters_of_contracts.contract_id, meters_of_contracts.period
+            spans_of_periods.contract_id = contract_rows.contract_id
+            and spans_of_periods.period_end > contract_rows.said_from
+            and spans_of_periods.period_start < contract_rows.said_to
+    group by spans_of_periods.contract_id, spans_of_periods.period
     union all
     -- Estimates look back four weeks.
     select
