@@ -1,4 +1,4 @@
-"""`m2c statements` on published marts: files before issue, and names that would steer a terminal."""
+"""`m2c statements` on published marts: files before issue, names that would steer a terminal."""
 
 from __future__ import annotations
 
