@@ -146,7 +146,7 @@ def _statement(row: Row, rendered: Mapping[str, str]) -> dict[str, Any]:
         "percent": _percent(row),
         "lines": row["lines"],
         "standing": _standing(row),
-        "reason": one_line(row["why"]),
+        "reason": one_line(row["why"]).removeprefix("waits for approval: "),
         "details": one_line(row["blocking_details"]) if row["standing"] == BLOCKED else "",
         "waits": waits,
         "command": _command(row),

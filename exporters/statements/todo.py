@@ -86,6 +86,18 @@ def next_steps(facts: ReviewFacts) -> list[Step]:
                 (f"m2c close {period}",),
             )
         )
+    warnings = [
+        row for row in facts.exceptions if row["status"] == "open" and row["severity"] == "warning"
+    ]
+    if warnings and not blocked and len(issued) < len(facts.statements):
+        steps.append(
+            Step(
+                "go",
+                f"{_count(warnings, 'warning')} open, which hold nothing back: read them below "
+                "before you issue, and acknowledge what is known.",
+                (f"m2c exceptions --period {period}",),
+            )
+        )
     if running:
         steps.append(
             Step(

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 
 import openpyxl
+import pytest
 
-from exporters.statements import render_review
+from exporters.ledger import Actor, Ledger, tables
+from exporters.marts import open_marts
+from exporters.statements import render_review, waiting_statements
+from exporters.statements.review_facts import read_review
+from exporters.statements.todo import next_steps
 
 Make = Callable[..., Path]
 
@@ -93,6 +100,122 @@ def test_an_approved_one_does_not_wait(make_marts: Make, tmp_path: Path) -> None
     review = render_review(marts, "2026-10", tmp_path / "out")
     assert review.waiting == 0
     assert "No statement waits." in review.paths["html"].read_text("utf-8")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger."""
+    actor = Actor(name="finance", os_user="finance", host="desk")
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with Ledger.open(url, clock=lambda: datetime(2026, 11, 4, tzinfo=UTC), actor=actor) as opened:
+        yield opened
+
+
+WAITS = """
+delete from billing_exceptions;
+update payers set approval_owner = 'anna|bo' where payer_id = 'GOLF';
+update statements set decision = 'needs_approval', decision_reason = 'above the limit',
+    blocking_exceptions = 0, content_hash = 'aa' where payer_id = 'GOLF';
+"""
+
+
+def approved(ledger: Ledger, by: str, content_hash: str) -> None:
+    with ledger.transaction() as tx:
+        tx.record(
+            tables.approvals,
+            statement_id="GOLF/2026-10/all",
+            period="2026-10",
+            content_hash=content_hash,
+            automatic=False,
+            approved_by=by,
+            reason=f"{by} compared it",
+        )
+
+
+def test_approvals_are_those_of_the_ledger(
+    make_marts: Make, tmp_path: Path, ledger: Ledger
+) -> None:
+    marts, out = make_marts(WAITS), tmp_path / "out"
+
+    def page() -> str:
+        review = render_review(marts, "2026-10", out, ledger=ledger)
+        waiting = waiting_statements(marts, "2026-10", ledger=ledger)
+        assert review.waiting == len(waiting)
+        return unescape(review.paths["html"].read_text("utf-8"))
+
+    command = 'm2c approve GOLF/2026-10/all --by "YOUR NAME" --reason "WHY"'
+    assert page().count(command) == 2  # among the next steps, and beside the statement
+    approved(ledger, "anna", "of other lines")
+    assert "its lines changed since anna approved it" in page()
+    approved(ledger, "anna", "aa")
+    assert "approved by anna; the payer asks for 2 different approvers" in page()
+    approved(ledger, "bo", "aa")
+    done = page()
+    assert command not in done
+    assert "No statement waits." in done
+    assert "anna and bo" in done
+    assert "anna compared it; bo compared it" in done
+    assert "m2c issue 2026-10" in done
+
+
+def test_the_steps_of_a_month(make_marts: Make) -> None:
+    def commands(changes: str, name: str) -> list[list[str]]:
+        with open_marts(make_marts(changes, name=f"{name}.duckdb")) as marts:
+            return [list(step.commands) for step in next_steps(read_review(marts, "2026-10", None))]
+
+    book = [["m2c book check"]]  # no account in yen
+    assert commands("", "blocked") == [
+        ["m2c exceptions --period 2026-10", "m2c close 2026-10"],
+        *book,
+    ]
+    unclosed = f"{WAITS} update statements set decision = 'auto' where payer_id = 'GOLF'"
+    assert commands(unclosed, "unclosed") == [*book, ["m2c close 2026-10"]]
+    running = f"{unclosed} and true; update statements set state = 'open' where payer_id = 'GOLF'"
+    assert commands(running, "running") == [*book, ["m2c close 2026-10 --dry-run"]]
+    issued = "update statements set statement_number = 'GOLF-0001', state = 'issued'"
+    assert commands(f"{WAITS} {issued} where payer_id = 'GOLF'", "issued") == [
+        ["m2c publish 2026-10", "m2c publish 2026-10 --apply"]
+    ]
+    warned = f"{unclosed}; insert into billing_exceptions values ('e2', 'spike', 'warning', "
+    warned += "'2026-10', null, null, null, null, null, 1, null, 'A spike.', 'open')"
+    assert ["m2c exceptions --period 2026-10"] in commands(warned, "warned")
+    quoted = f"{WAITS} update statements set statement_id = 'a b$(x)' where payer_id = 'GOLF'"
+    assert ['m2c approve \'a b$(x)\' --by "YOUR NAME" --reason "WHY"'] in commands(quoted, "q")
+
+
+def test_what_the_law_asks_and_the_book_lacks(make_marts: Make, tmp_path: Path) -> None:
+    marts = make_marts(
+        """
+        update payers set tax_number = null, city = null where payer_id = 'BOREALIS';
+        update statements set statement_number = null, state = 'review'
+        where statement_id = 'BOREALIS/2026-10/all';
+        """
+    )
+    page = render_review(marts, "2026-10", tmp_path / "out").paths["html"].read_text("utf-8")
+    for expected in ("payer BOREALIS", "no tax_number, which an invoice with reverse charge",
+                     "no city: nothing is issued", "no bank account in JPY"):  # fmt: skip
+        assert expected in page, expected
+
+
+def test_a_new_program_that_rates_differently_is_asked_about(
+    make_marts: Make, tmp_path: Path
+) -> None:
+    marts = make_marts(
+        "insert into adjustments values ('2026-10', 'adj/2026-10/K-1/2026-09/1/energy/NO-OSL1/1',"
+        " '2026-09', 'K-1/2026-09/1/energy/NO-OSL1/1', 'code')"
+    )
+    review = render_review(marts, "2026-10", tmp_path / "out")
+    assert "ask why before approving" in review.paths["html"].read_text("utf-8")
+    (_, row) = openpyxl.load_workbook(review.paths["xlsx"])["Adjustments"].values
+    assert row == (
+        "new version of the program",
+        "BOREALIS/2026-10/all",
+        "2026-09",
+        1,
+        "EUR",
+        7.6,
+        0,
+    )
 
 
 def test_an_empty_period_and_hostile_text(make_marts: Make, tmp_path: Path) -> None:
