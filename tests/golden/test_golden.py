@@ -23,7 +23,10 @@ import pytest
 from exporters.explain import explain
 from exporters.marts import open_marts
 from exporters.statements import render_statements
+from orchestration.evidence import evidence_of
+from orchestration.settings import DataDir
 from tests.integration.statements.checks import check_statements
+from tests.unit.statements.evidence_of_packs import run_alone
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GOLDEN = REPOSITORY.parent / "shared" / "golden"
@@ -213,3 +216,21 @@ def test_statements_on_paper_say_what_the_marts_say(
     rendered = render_statements(marts, period, tmp_path)
     assert rendered
     check_statements(marts, period, rendered)
+
+
+def test_every_statement_is_recomputed_from_its_evidence_alone(
+    built: tuple[str, str, Path], tmp_path: Path
+) -> None:
+    _, _, path = built
+    data_dir = DataDir(path.parents[1].resolve())
+    with open_marts(path) as marts:
+        statements = [row["statement_id"] for row in marts.statements() if row["lines"]]
+    assert statements
+    said = {}
+    for number, statement in enumerate(statements):
+        written = evidence_of(data_dir, statement, out=tmp_path / "written" / str(number))
+        moved = tmp_path / "moved" / str(number)
+        moved.parent.mkdir(exist_ok=True)
+        shutil.move(written.folder, moved)
+        said[statement] = run_alone(moved)
+    assert [name for name, verdict in said.items() if "ALL EQUAL" not in verdict] == []

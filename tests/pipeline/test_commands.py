@@ -16,7 +16,10 @@ import click
 import pyarrow.parquet as pq
 import pytest
 
+from exporters.ledger.story import story
+from exporters.marts import open_marts
 from orchestration.cli import cli, main
+from tests.unit.statements.evidence_of_packs import run_alone
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "01-basic"
 PERIOD = "2026-10"
@@ -242,9 +245,16 @@ def later(invoiced: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_payments_reminders_and_what_people_note(later: Any) -> None:
     now = {"M2C_NOW": "2026-12-09T09:00:00+00:00"}
+    [(exception,)] = later.published(
+        f"""
+        select min(exception_id) from billing_exceptions
+        where contract_id is not null and period = '{PERIOD}'
+        """
+    )
     with later.xero() as xero:
         env = {**xero.environment(), **now}
         answers = {
+            "ack": later.run("exception", "ack", exception, *WHY, "--json", **env),
             "payments": later.run("payments", "--json", **env),
             "hold": later.run("hold", "AURORA", *WHY, "--json", **env),
             "remind": later.run("remind", "--json", **env),
@@ -254,6 +264,51 @@ def test_payments_reminders_and_what_people_note(later: Any) -> None:
         answer.json()
     assert "AURORA" in answers["remind"].out
     assert not (later / "outbox").exists() or not list((later / "outbox").glob("*.eml"))
+    _the_mart_tells_every_story(later, exception)
+
+
+def _the_mart_tells_every_story(place: Any, exception: str) -> None:
+    columns = "happened_at, who, kind, words, source_table, source_row_id"
+    in_mart: list[tuple[Any, ...]] = []
+    with (
+        place.ledger() as ledger,
+        open_marts(place / "published" / "marts.duckdb") as marts,
+    ):
+        for row in marts.rows("select * from statements"):
+            statement = row["statement_id"]
+            told = [
+                (e.at, e.who, e.kind, e.words, e.source_table, e.source_row_id)
+                for e in story(ledger, statement, marts).events
+            ]
+            expected = marts.rows(
+                f"select {columns} from statement_history where statement_id = $1 "
+                "order by event_no",
+                [statement],
+            )
+            assert told == [tuple(event.values()) for event in expected], statement
+            in_mart += told
+    kinds = {event[2] for event in in_mart}
+    assert {"closed", "approved", "issued", "request", "answer", "document", "hold"} <= kinds
+    assert "readings" in kinds
+    settled = [event for event in in_mart if event[2] == "exception"]
+    assert settled
+    assert all(f"exception {exception} acknowledged by" in event[3] for event in settled)
+
+
+def test_evidence_comes_out_of_a_folder_alone(here: Any, invoiced: Any, tmp_path: Path) -> None:
+    data_dir = invoiced.place.data_dir
+    for (number,) in invoiced.place.published(
+        "select statement_number from statements where state = 'issued' order by 1"
+    ):
+        out = tmp_path / "written" / number
+        answer = here(data_dir, "evidence", number, "--out", str(out), "--json")
+        assert answer.code == 0, (number, answer.out, answer.err)
+        assert json.loads(answer.out)["agrees"] is True
+        moved = tmp_path / number
+        shutil.move(out, moved)
+        assert "ALL EQUAL" in run_alone(moved), number
+    wrong = here(data_dir, "evidence", "NOBODY-0001", "--out", str(tmp_path / "x"))
+    assert (wrong.code, "no statement 'NOBODY-0001'" in wrong.err) == (2, True)
 
 
 # --- wrong use and what a person has to see to ----------------------------------------------------

@@ -186,7 +186,7 @@ def _write(
                 "order by plan_id, version, charge_no"
             ),
             steps=steps,
-            estimates=_estimates(shop),
+            estimates=_estimates(shop, steps),
             readings=readings,
             given=notes,
         )
@@ -210,21 +210,45 @@ def _write(
     )
 
 
-def _estimates(shop: Workshop) -> Sequence[Any]:
-    """What of the estimates is billed, by gap without hours between."""
-    return shop.rows(
+def _estimates(shop: Workshop, steps: Sequence[str]) -> Sequence[Any]:
+    """What of the estimates is billed, by meter and day, and the local days that `like_day` took
+    them from."""
+    days = (
         """
-        select pieces.site_id, pieces.meter_id, estimates.method,
-            min(estimates.interval_start) as starts, max(estimates.interval_end) as ends,
-            cast(sum(estimates.nano) as decimal(38, 0)) * 0.000000001 as kwh
-        from (select distinct site_id, meter_id, interval_start_us from pieces where is_estimated)
-            as pieces
-        inner join estimates
-            on pieces.site_id = estimates.site_id and pieces.meter_id = estimates.meter_id
-                and pieces.interval_start_us = epoch_us(estimates.interval_start)
-        group by pieces.site_id, pieces.meter_id, estimates.method,
-            cast(estimates.interval_start as date)
-        order by all
+        (
+            select string_agg(distinct cast(date '1970-01-01' + cast(m.hour_no // 24 as integer)
+                as varchar), ', ')
+            from gap_hours as g
+            inner join model_hours as m
+                on g.site_id = m.site_id and g.meter_id = m.meter_id
+                    and g.machine_id = m.machine_id
+                    and g.hour_no - m.hour_no in (168, 336, 504, 672)
+            where g.site_id = told.site_id and g.meter_id = told.meter_id
+                and told.method = 'like_day'
+                and g.part_start >= told.starts and g.part_end <= told.ends
+        )
+        """
+        if "04_estimates" in steps
+        else "null"
+    )
+    return shop.rows(
+        f"""
+        with told as (
+            select pieces.site_id, pieces.meter_id, estimates.method,
+                min(estimates.interval_start) as starts, max(estimates.interval_end) as ends,
+                cast(sum(estimates.nano) as decimal(38, 0)) * 0.000000001 as kwh
+            from (
+                select distinct site_id, meter_id, interval_start_us from pieces
+                where is_estimated
+            ) as pieces
+            inner join estimates
+                on pieces.site_id = estimates.site_id and pieces.meter_id = estimates.meter_id
+                    and pieces.interval_start_us = epoch_us(estimates.interval_start)
+            group by pieces.site_id, pieces.meter_id, estimates.method,
+                cast(estimates.interval_start as date)
+        )
+
+        select *, {days} as days from told order by site_id, meter_id, starts
         """
     )
 

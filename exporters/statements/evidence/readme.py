@@ -182,6 +182,7 @@ def _given(lines: Sequence[Row], estimates: Sequence[Row], given: Sequence[str])
                 f"  - meter {plain(row['meter_id'])} at {plain(row['site_id'])}, "
                 f"{row['starts']:%Y-%m-%d %H:%M} to {row['ends']:%Y-%m-%d %H:%M} UTC: "
                 f"{row['kwh'].normalize():,f} kWh, {_METHODS[row['method']]}"
+                + (f": {', '.join(sorted(row['days'].split(', ')))}" if row["days"] else "")
             )
         if len(estimates) > _ESTIMATES_TOLD:
             yield f"  - … and {len(estimates) - _ESTIMATES_TOLD} more, in the table `estimates`"
@@ -202,7 +203,7 @@ def _given(lines: Sequence[Row], estimates: Sequence[Row], given: Sequence[str])
 _ESTIMATES_TOLD = 50
 _METHODS = {
     "interpolate": "from the intervals before and after the gap",
-    "like_day": "from the same hours 7, 14, 21 and 28 days before, as far as they were measured",
+    "like_day": "from the same clock hours 7, 14, 21 and 28 days before, as far as measured",
 }
 
 

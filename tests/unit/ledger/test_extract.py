@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -97,6 +98,83 @@ def test_files_that_would_say_the_same_are_untouched(
     ledger.record(tables.promises, payer_id="a", until_date=date(2026, 12, 1), by="b", reason="r")
     changed = write_extract(ledger_url, tmp_path)
     assert {path.stem for path in changed} == {"promises", "ledger_head"}
+
+
+def facts(ledger: Ledger, dice: Random, count: int) -> None:
+    """Facts of every table that is extracted, about few subjects, in any order."""
+    for _ in range(count):
+        number = f"acme-{dice.randrange(4):04d}"
+        match dice.randrange(5):
+            case 0:
+                document(ledger, number, amount_due=Decimal(dice.randrange(2)))
+            case 1:
+                active = dice.random() < 0.5
+                subject = {"scope": "payer", "subject": dice.choice(["acme", "b"])}
+                ledger.record(tables.holds, **subject, active=active, by="b", reason="r")
+            case 2:
+                until = date(2026, 12, dice.randrange(1, 28))
+                ledger.record(tables.promises, payer_id="acme", until_date=until, by="b", reason="")
+            case 3:
+                state = dice.choice(["open", "resolved"])
+                ledger.record(tables.disputes, subject=number, state=state, by="b", reason="r")
+            case 4:
+                issue(ledger, f"acme-{ledger.head().facts + 5:04d}")
+
+
+def issue(ledger: Ledger, number: str) -> None:
+    ledger.record(
+        tables.issued_statements,
+        statement_id=f"acme/2026-10/{number}",
+        statement_number=number,
+        series="acme",
+        series_no=int(number[-4:]),
+        period="2026-10",
+        statement_kind="consolidated",
+        payer_id="acme",
+        seller_id="s",
+        currency="EUR",
+        net=Decimal("1.00"),
+        tax=Decimal("0.00"),
+        total=Decimal("1.00"),
+        content_hash="h",
+        book_version="b",
+        code_version="c",
+        issue_date=date(2026, 11, 1),
+        due_date=date(2026, 12, 1),
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_files_that_grow_say_what_files_from_nothing_say(
+    ledger: Ledger, ledger_url: str, tmp_path: Path, seed: int
+) -> None:
+    dice = Random(seed)
+    for number in range(4):
+        issue(ledger, f"acme-{number:04d}")
+    for step in range(4):
+        facts(ledger, dice, dice.randrange(1, 12))
+        write_extract(ledger_url, tmp_path / "grown")
+        write_extract(ledger_url, tmp_path / str(step))
+        for name in FILES:
+            grown, new = (
+                pq.read_table(tmp_path / folder / f"{name}.parquet")
+                for folder in ("grown", str(step))
+            )
+            assert grown.equals(new), name
+
+
+def test_files_of_another_ledger_are_not_built_on(
+    ledger: Ledger, ledger_url: str, tmp_path: Path
+) -> None:
+    document(ledger, "acme-0001")
+    write_extract(ledger_url, tmp_path / "extract")
+    url = f"sqlite:///{tmp_path / 'other.sqlite'}"
+    with Ledger.open(url, clock=ledger.clock, actor=ledger.actor) as other:
+        document(other, "bolt-0001")
+        document(other, "bolt-0002")
+    write_extract(url, tmp_path / "extract")
+    rows = pq.read_table(tmp_path / "extract" / "documents.parquet").to_pylist()
+    assert [row["statement_number"] for row in rows] == ["bolt-0001", "bolt-0002"]
 
 
 def test_the_head_is_that_of_the_ledger(ledger: Ledger, ledger_url: str, tmp_path: Path) -> None:

@@ -55,29 +55,7 @@ def told(ledger: Ledger) -> Ledger:
         issue_date=date(2026, 11, 5),
         due_date=date(2026, 11, 19),
     )
-    ledger.record(
-        "issued_lines",
-        statement_number="acme-0001",
-        line_no=1,
-        period="2026-10",
-        statement_id="acme/2026-10/all",
-        statement_kind="consolidated",
-        payer_id="acme",
-        contract_id="K",
-        book_version="b-1",
-        charge_code="energy",
-        charge_model="per_unit",
-        classification="variable",
-        quantity=Decimal(1),
-        unit="kWh",
-        unit_price=Decimal(1000),
-        amount=Decimal("1000.00"),
-        currency="EUR",
-        tax_code="T",
-        tax_rate_percent=Decimal("23.45"),
-        tax_amount=Decimal("234.50"),
-        line_key="K/2026-10/1/energy/OSL/-",
-    )
+    _line(ledger, "acme-0001", "K/2026-10/1/energy/OSL/-", no=1)
     intent = ledger.intent("create_document", subject="acme-0001", body={})
     ledger.outcome(intent, "ok", external_id="x-1")
     part = ledger.intent("attach", subject="acme-0001/statement.pdf", body={})
@@ -155,6 +133,115 @@ def test_everything_in_order(told: Ledger, named: str) -> None:
     assert "outcome unknown: attach: timeout" in words[7]
     assert "payment of EUR 1,234.50 on 2026-11-30 is AUTHORISED" in words[15]
     assert words[1].endswith("[tester (os-tester@host-1)]")
+
+
+def test_a_fact_about_a_payer_is_told_of_what_it_could_change(told: Ledger) -> None:
+    """Of statements that are open, and of one that is issued while it holds."""
+    paid = {"document_type": "ACCREC", "publish_state": "published", "currency": "EUR"}
+    told.record("documents", statement_number="acme-0001", amount_due=Decimal("0.00"), **paid)
+    actions.hold(told, scope="payer", subject="acme", by="anna", reason="again")
+    _issue(told, 2)
+    actions.release(told, scope="payer", subject="acme", by="anna", reason="settled")
+    first = [event.words for event in story(told, "acme-0001").events if event.kind == "hold"]
+    second = [event.words for event in story(told, "acme-0002").events if event.kind == "hold"]
+    assert first == ["payer acme held by anna: phone"]
+    assert second == [
+        "payer acme held by anna: phone",
+        "payer acme hold released by anna: settled",
+    ]
+
+
+def _issue(ledger: Ledger, number: int) -> str:
+    ledger.record(
+        "issued_statements",
+        statement_id=f"acme/2026-1{number}/all",
+        statement_number=f"acme-000{number}",
+        series="acme",
+        series_no=number,
+        period=f"2026-1{number}",
+        statement_kind="consolidated",
+        payer_id="acme",
+        seller_id="nordic",
+        currency="EUR",
+        net=Decimal("-12.00"),
+        tax=Decimal("0.00"),
+        total=Decimal("-12.00"),
+        content_hash="b" * 64,
+        book_version="b-1",
+        code_version="c0ffee",
+        issue_date=date(2026, 11, 5),
+        due_date=date(2026, 11, 19),
+    )
+    return f"acme-000{number}"
+
+
+def _line(
+    ledger: Ledger, number: str, key: str, *, adjusts: str | None = None, no: int = 2
+) -> None:
+    ledger.record(
+        "issued_lines",
+        statement_number=number,
+        line_no=no,
+        period="2026-10",
+        statement_id="acme/2026-10/all",
+        statement_kind="consolidated",
+        payer_id="acme",
+        contract_id="K",
+        book_version="b",
+        charge_code="energy",
+        charge_model="per_unit",
+        classification="variable",
+        band="ev-1",
+        quantity=Decimal("1.000000"),
+        unit="kWh",
+        unit_price=Decimal("1.000000000"),
+        amount=Decimal("-12.00"),
+        currency="EUR",
+        tax_code="t",
+        tax_rate_percent=Decimal("0.0000"),
+        tax_amount=Decimal("0.00"),
+        line_key=key,
+        adjusts_period=adjusts,
+    )
+
+
+def test_an_adjustment_is_told_of_both_statements(told: Ledger) -> None:
+    key = "K/2026-10/1/energy/S/-"
+    _line(told, "acme-0001", key)
+    _line(told, _issue(told, 2), f"adj/2026-11/{key}", adjusts="2026-10")
+    corrected = story(told, "acme-0001").events[-1]
+    assert corrected.words == "corrected by acme-0002: 1 line, EUR -12.00 before tax"
+    adjusting = [event for event in story(told, "acme-0002").events if event.kind == "adjusts"]
+    assert [event.words for event in adjusting] == [
+        "adjusts acme-0001: 1 line, EUR -12.00 before tax"
+    ]
+
+
+def test_disputes_of_lines_and_events_are_of_their_statement(told: Ledger) -> None:
+    _line(told, "acme-0001", "K/2026-10/1/hands/S/ev-1")
+    for scope, subject in (
+        ("line", "K/2026-10/1/hands/S/ev-1"),
+        ("event", "ev-1"),
+        ("event", "ev-2"),
+    ):
+        said = {"scope": scope, "subject": subject, "by": "anna", "reason": "not ours"}
+        told.record("charge_disputes", state="open", **said)
+    told_of = [event.words for event in story(told, "acme-0001").events if event.kind == "dispute"]
+    assert told_of[-2:] == [
+        "line K/2026-10/1/hands/S/ev-1: disputed by anna: not ours",
+        "event ev-1: disputed by anna: not ours",
+    ]
+
+
+def test_a_reminder_s_mail_is_of_the_statements_it_reminds_of(told: Ledger) -> None:
+    intent = told.intent(
+        "reminder_mail", subject="acme", body={"content": "…"}, idempotency_key="m-1"
+    )
+    told.outcome(intent, "ok", external_id="m-1")
+    words = [event.words for event in story(told, "acme-0001").events]
+    assert words[-2:] == ["about to do: reminder_mail for acme", "done: reminder_mail (m-1)"]
+    sent = [event.fact for event in story(told, "acme-0001").events if event.kind == "request"]
+    assert json.loads(sent[-1]["body"]) == {"content": "…"}
 
 
 def test_every_kind_of_fact_about_a_statement_has_words() -> None:
