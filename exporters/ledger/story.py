@@ -76,6 +76,8 @@ class Story:
                 for rule in self.rules
             ]
             lines += ["", "What happened"]
+        if not self.events:
+            lines.append("  nothing yet")
         return [*lines, *(f"  {event.describe()}" for event in self.events)]
 
 
@@ -92,7 +94,7 @@ def story(ledger: Ledger, statement: str, marts: Marts | None = None) -> Story:
     statement_id = str(head["statement_id"]) if head else next(iter(named), statement)
     numbers = {event.statement_number for event in told if event.statement_number}
     found = [] if marts is None else _of_warehouse(marts, statement_id)
-    if not told and not found:
+    if head is None and not told:
         raise ActionError(f"nothing is known of {statement!r}: see m2c statements")
     return Story(
         statement_id=statement_id,
