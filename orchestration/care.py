@@ -83,7 +83,7 @@ def _verified(
         words.append(
             "every fact is as it was written; "
             + (
-                f"of {len(compared)} heads known elsewhere it holds all"
+                f"heads of it known elsewhere, all of them held: {len(compared)}"
                 if compared
                 else "no head of it is known elsewhere"
             )
