@@ -73,7 +73,7 @@ def _how_to_run(statement: Row) -> Iterator[str]:
     yield from (
         "## How to run it",
         "",
-        "With DuckDB's command line (<https://duckdb.org>, version 1.4 or newer):",
+        "With DuckDB's command line (<https://duckdb.org>, version 1.5 or newer):",
         "",
         "```sh",
         "cd PATH/TO/THIS/FOLDER",

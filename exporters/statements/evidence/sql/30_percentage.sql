@@ -6,7 +6,7 @@ select
     charges.period,
     charges.code,
     lines.site_id,
-    sum(lines.plan_amount) as base_amount
+    cast(sum(lines.plan_amount) as decimal(38, 2)) as base_amount
 from priced_charges as charges
 inner join 'data/charge_bases.parquet' as bases
     on
@@ -47,8 +47,8 @@ select
     1 as quantity,
     'flat' as unit,
     case charges.plan_minor_units
-        when 0 then cast(round(cast(base_amounts.base_amount as decimal(38, 2)) * cast(charges.percent * 0.01 as decimal(38, 6)), 0) as decimal(18, 2))
-        else cast(round(cast(base_amounts.base_amount as decimal(38, 2)) * cast(charges.percent * 0.01 as decimal(38, 6)), 2) as decimal(18, 2))
+        when 0 then cast(round(base_amounts.base_amount * cast(charges.percent * 0.01 as decimal(38, 6)), 0) as decimal(18, 2))
+        else cast(round(base_amounts.base_amount * cast(charges.percent * 0.01 as decimal(38, 6)), 2) as decimal(18, 2))
     end as plan_amount,
     plan_amount as unit_price,
     0 as estimated_quantity

@@ -7,7 +7,7 @@ select
     charges.period,
     charges.code,
     lines.site_id,
-    sum(lines.plan_amount) as base_amount
+    cast(sum(lines.plan_amount) as decimal(38, 2)) as base_amount
 from priced_charges as charges
 inner join 'data/charge_bases.parquet' as bases
     on
@@ -44,8 +44,8 @@ with whole as (
         charges.contract_id || '/' || charges.period || '/' || charges.term_no || '/' || charges.code || '/'
         || coalesce(base_amounts.site_id, '-') || '/-' as line_key,
         case charges.plan_minor_units
-            when 0 then cast(round(cast(base_amounts.base_amount as decimal(38, 2)) * cast(charges.percent * 0.01 as decimal(38, 6)), 0) as decimal(18, 2))
-            else cast(round(cast(base_amounts.base_amount as decimal(38, 2)) * cast(charges.percent * 0.01 as decimal(38, 6)), 2) as decimal(18, 2))
+            when 0 then cast(round(base_amounts.base_amount * cast(charges.percent * 0.01 as decimal(38, 6)), 0) as decimal(18, 2))
+            else cast(round(base_amounts.base_amount * cast(charges.percent * 0.01 as decimal(38, 6)), 2) as decimal(18, 2))
         end as discount,
         case charges.plan_minor_units
             when 0 then cast(round(charges.max_amount, 0) as decimal(18, 2))

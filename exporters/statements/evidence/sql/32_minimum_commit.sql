@@ -7,7 +7,7 @@ select
     charges.period,
     charges.code,
     lines.site_id,
-    sum(lines.plan_amount) as base_amount
+    cast(sum(lines.plan_amount) as decimal(38, 2)) as base_amount
 from priced_charges as charges
 inner join 'data/charge_bases.parquet' as bases
     on

@@ -87,8 +87,8 @@ with converted as (
             else addressed.statement_id
         end as statement_id,
         case addressed.minor_units
-            when 0 then cast(round(cast(lines.plan_amount as decimal(38, 2)) * cast(addressed.fx_rate as decimal(38, 12)), 0) as decimal(18, 2))
-            else cast(round(cast(lines.plan_amount as decimal(38, 2)) * cast(addressed.fx_rate as decimal(38, 12)), 2) as decimal(18, 2))
+            when 0 then cast(round(lines.plan_amount * cast(addressed.fx_rate as decimal(38, 12)), 0) as decimal(18, 2))
+            else cast(round(lines.plan_amount * cast(addressed.fx_rate as decimal(38, 12)), 2) as decimal(18, 2))
         end as amount,
         case
             when lines.unit = 'flat' and lines.quantity = 1 then cast(amount as decimal(38, 9))
@@ -105,7 +105,8 @@ with converted as (
 )
 
 select
-    contract_id || '/' || period || '/' || term_no || '/' || code || '/' || coalesce(site_id, '-') || '/' || coalesce(band, '-') as line_key,
+    contract_id || '/' || period || '/' || term_no || '/' || code || '/'
+    || coalesce(site_id, '-') || '/' || coalesce(band, '-') as line_key,
     statement_id,
     contract_id,
     term_no,
@@ -122,8 +123,8 @@ select
     tax_code,
     tax_rate_percent,
     case minor_units
-        when 0 then cast(round(cast(amount as decimal(38, 2)) * cast(tax_rate_percent * 0.01 as decimal(38, 6)), 0) as decimal(18, 2))
-        else cast(round(cast(amount as decimal(38, 2)) * cast(tax_rate_percent * 0.01 as decimal(38, 6)), 2) as decimal(18, 2))
+        when 0 then cast(round(amount * cast(tax_rate_percent * 0.01 as decimal(38, 6)), 0) as decimal(18, 2))
+        else cast(round(amount * cast(tax_rate_percent * 0.01 as decimal(38, 6)), 2) as decimal(18, 2))
     end as tax_amount,
     estimated_quantity
 from converted

@@ -36,7 +36,10 @@ drawn_before as (
                 when before.currency = credits.currency then cast(-before.amount as decimal(38, 9))
                 -- converted back by the rate of its own month: amount ÷ rate, rounded to 9 decimals
                 else cast(
-                    (2 * cast(-before.amount * 100 as hugeint) * 10000000000000000000::hugeint + cast(exchange_rates.rate * 1000000000000 as hugeint))
+                    (
+                        2 * cast(-before.amount * 100 as hugeint) * 10000000000000000000::hugeint
+                        + cast(exchange_rates.rate * 1000000000000 as hugeint)
+                    )
                     // (2 * cast(exchange_rates.rate * 1000000000000 as hugeint)) as decimal(38, 0)
                 ) * cast('0.000000001' as decimal(9, 9))
             end
@@ -124,8 +127,8 @@ select
     tax_code,
     tax_rate_percent,
     case minor_units
-        when 0 then cast(round(cast(amount as decimal(38, 2)) * cast(tax_rate_percent * 0.01 as decimal(38, 6)), 0) as decimal(18, 2))
-        else cast(round(cast(amount as decimal(38, 2)) * cast(tax_rate_percent * 0.01 as decimal(38, 6)), 2) as decimal(18, 2))
+        when 0 then cast(round(amount * cast(tax_rate_percent * 0.01 as decimal(38, 6)), 0) as decimal(18, 2))
+        else cast(round(amount * cast(tax_rate_percent * 0.01 as decimal(38, 6)), 2) as decimal(18, 2))
     end as tax_amount,
     0 as estimated_quantity
 from credit_lines;

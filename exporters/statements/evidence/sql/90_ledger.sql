@@ -51,7 +51,11 @@ select
     seq,
     table_name,
     json_extract_string(fact, '$[1].at') as written_at,
-    coalesce(json_extract_string(fact, '$[1].approved_by'), json_extract_string(fact, '$[1].decision'), json_extract_string(fact, '$[1].statement_number')) as what,
+    coalesce(
+        json_extract_string(fact, '$[1].approved_by'),
+        json_extract_string(fact, '$[1].decision'),
+        json_extract_string(fact, '$[1].statement_number')
+    ) as what,
     is_as_chained
 from ledger_checked
 where table_name != 'issued_lines'
