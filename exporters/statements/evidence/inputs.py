@@ -96,7 +96,8 @@ class Stated:
     """A statement as it stands in marts and ledger.
 
     `before` are the lines that were issued before it, `drawn` the credit lines of months before it
-    or issued before it, `facts` the ledger's facts of it with their links of the hash chain.
+    or issued before it, `facts` the ledger's facts of it with their links of the hash chain,
+    `disputes` the last word on each disputed line and event while its lines were what they are.
     """
 
     statement: Row
@@ -104,6 +105,7 @@ class Stated:
     before: Sequence[Row]
     drawn: Sequence[Row]
     facts: Sequence[Sequence[object]]
+    disputes: Sequence[Row]
     units: Sequence[Row]
 
     @property
@@ -145,6 +147,12 @@ def write_statement(shop: Workshop, stated: Stated) -> None:
     shop.put("statement", _STATEMENT, [[statement[name] for name in _STATEMENT]])
     shop.put("statement_lines", _LINE, [[line[name] for name in _LINE] for line in stated.lines])
     shop.put("issued_before", _ISSUED, [[row[name] for name in _ISSUED] for row in stated.before])
+    columns = ("scope", "subject", "state", "by", "reason")
+    shop.put(
+        "disputes",
+        {"said_by" if name == "by" else name: "varchar" for name in columns},
+        [[row[name] for name in columns] for row in stated.disputes],
+    )
     shop.put(
         "credits_drawn_before", _DRAWN, [[row[name] for name in _DRAWN] for row in stated.drawn]
     )

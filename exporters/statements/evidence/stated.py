@@ -41,6 +41,7 @@ def read_stated(
     before: list[Row] = []
     drawn: list[Row] = _drawn_unissued(marts, head, lines)
     facts: list[tuple[object, ...]] = []
+    disputes: list[Row] = []
     until: datetime | None = None
     if ledger is not None:
         with ledger.snapshot() as reader:
@@ -54,15 +55,26 @@ def read_stated(
             facts = _facts(reader, head)
             if issued is not None:
                 until = _unchanged_since(reader, issued)
+            disputes = _disputes(reader, until)
     stated = Stated(
         statement=head,
         lines=lines,
         before=before,
         drawn=drawn,
         facts=facts,
+        disputes=disputes,
         units=marts.rows("select * from usage_units"),
     )
     return stated, until
+
+
+def _disputes(reader: Reader, until: datetime | None) -> list[Row]:
+    """The last word on each disputed line and event, as of `until`."""
+    said = tables.charge_disputes
+    query = select(said).order_by(said.c.id)
+    if until is not None:
+        query = query.where(said.c.at <= until)
+    return list({(row["scope"], row["subject"]): row for row in reader.query(query)}.values())
 
 
 def _unchanged_since(reader: Reader, issued: Row) -> datetime | None:

@@ -83,6 +83,7 @@ def usage_by_evidence(
         before=[],
         drawn=[],
         facts=[],
+        disputes=[],
         units=units(),
     )
     landing = Landing(root=root, files=files, until=None)

@@ -1,9 +1,19 @@
 -- pass_through: charge events at their own price × (1 + markup ÷ 100). The newest fetch of an event counts. A price in another
 -- currency is first converted, rounded to 9 decimals. An event belongs to its contract, or to that of its machine at that time.
+-- A disputed event is billed nowhere, unless the dispute was rejected.
 create or replace table events as
 with newest as (
-    select * from 'data/landed_events.parquet'
-    qualify row_number() over (partition by event_id order by ingested_at desc, batch_id desc) = 1
+    select
+        landed.* replace (
+            case
+                when disputes.state in ('open', 'upheld') then 'disputed'
+                when disputes.state = 'rejected' and landed.classification = 'disputed' then 'variable'
+                else landed.classification
+            end as classification
+        )
+    from 'data/landed_events.parquet' as landed
+    left join 'data/disputes.parquet' as disputes on disputes.scope = 'event' and disputes.subject = landed.event_id
+    qualify row_number() over (partition by landed.event_id order by landed.ingested_at desc, landed.batch_id desc) = 1
 )
 
 select

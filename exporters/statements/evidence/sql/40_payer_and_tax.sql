@@ -74,7 +74,14 @@ qualify row_number() over (
 ) = 1;
 
 create or replace table recomputed as
-with converted as (
+with not_owed as (
+    -- a disputed line waits until that is decided, and is not owed if the dispute was upheld
+    select subject as line_key
+    from 'data/disputes.parquet'
+    where scope = 'line' and state in ('open', 'upheld')
+),
+
+converted as (
     select
         lines.*,
         addressed.payer_id,
@@ -131,6 +138,7 @@ from converted
 -- A metered line of 0.00 shows usage; any other is no line. A line whose rate is missing is none either.
 where
     amount is not null
+    and line_key not in (from not_owed)
     and (
         model in ('per_unit', 'graduated', 'volume', 'package', 'stairstep', 'time_of_use', 'index', 'demand')
         or (plan_amount != 0 and amount != 0)
