@@ -66,6 +66,9 @@ SOURCES = {
     "int_billing__alerts": "period varchar, contract_id varchar, measure varchar,"
     " value decimal(38,9), detail varchar, period_start timestamptz, alert_key varchar,"
     " is_reached boolean",
+    "int_billing__disputed_lines": "line_key varchar, state varchar, period varchar,"
+    " statement_id varchar, payer_id varchar, contract_id varchar, site_id varchar,"
+    " event_id varchar, detail varchar, recorded_at timestamptz",
     "ledger__exception_actions": "exception_id varchar, action varchar, recorded_at timestamptz",
     "int_rating__exceptions": "kind varchar, severity varchar, period varchar, site_id varchar,"
     " meter_id varchar, machine_id varchar, contract_id varchar, event_id varchar,"
