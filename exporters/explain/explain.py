@@ -21,6 +21,7 @@ from exporters.explain.model import (
     Row,
     UnknownLineError,
 )
+from exporters.line_keys import original_key
 from exporters.marts import Marts, reading
 
 _NEAR: Final = 3
@@ -49,7 +50,7 @@ def _explain(
     marts: Marts, data_dir: Path, line_key: str, day: date | None, machine: str | None
 ) -> Explanation:
     line = facts.line(marts, line_key)
-    calc = facts.calculation(marts, _original(line_key))
+    calc = facts.calculation(marts, original_key(line_key))
     if line is None:
         if calc is None or line_key != calc["line_key"]:
             raise UnknownLineError(line_key, _near(marts, line_key))
@@ -74,7 +75,7 @@ def _explain(
         words, checks = calculation(calc)
         how += [f"As rated now: {words[0]}", *words[1:]] if adjusts or since else words
     if adjusts or line["state"] == "issued":
-        under_key = issued_level(marts, line, _original(line_key), calc)
+        under_key = issued_level(marts, line, original_key(line_key), calc)
         # An issued line alone, and still what is rated, needs no comparison with itself.
         if adjusts or len(under_key.rows) > 1 or under_key.agrees is not True:
             found.append(under_key)
@@ -144,7 +145,7 @@ def _adjustment(marts: Marts, line: Row) -> list[str]:
     }
     why = reasons.get(cause or "", "not told")
     return [
-        f"It adjusts line {_original(str(line['line_key']))} of {line['adjusts_period']} by "
+        f"It adjusts line {original_key(str(line['line_key']))} of {line['adjusts_period']} by "
         f"{_figures({**line, 'unit': 'flat'})}: what is rated now less all that was issued under "
         "that key before.",
         f"Cause: {why}.",
@@ -213,15 +214,8 @@ def _hints(
     return (f"readings: m2c explain {line_key} {options}",)
 
 
-def _original(line_key: str) -> str:
-    """The key that a line is rated under: that of an adjustment has two parts before it and may
-    have the payer behind it."""
-    parts = line_key.split("/")
-    return "/".join(parts[2:8]) if parts[0] == "adj" and len(parts) >= 8 else line_key
-
-
 def _near(marts: Marts, line_key: str) -> list[str]:
-    parts = _original(line_key).split("/")
+    parts = original_key(line_key).split("/")
     same = facts.keys_like(marts, parts[0], parts[1] if len(parts) > 1 else "")
     keys = same or facts.all_keys(marts)
     close = get_close_matches(line_key, keys, n=_NEAR, cutoff=0.5)

@@ -20,6 +20,7 @@ from sqlalchemy import Column, Select, Table, func, select
 from exporters.ledger import tables
 from exporters.ledger.store import Reader
 from exporters.ledger.words import money
+from exporters.line_keys import original_key
 
 Row = dict[str, Any]
 _AT_ONCE: Final = 500  # bound parameters in one query
@@ -153,12 +154,6 @@ def _correcting(reader: Reader, number: str, subjects: Collection[str | None]) -
         for some in _some(sorted(found))
         for row in reader.query(select(issued).where(issued.c.statement_number.in_(some)))
     ]
-
-
-def original_key(line_key: str) -> str:
-    """The line that an adjustment is about. A line key has six parts; that of an adjustment has two
-    before it and may have the payer behind it."""
-    return "/".join(line_key.split("/")[2:8])
 
 
 def chain_places(reader: Reader, table: str, row_ids: Collection[int]) -> dict[int, int]:

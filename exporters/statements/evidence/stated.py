@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, func, or_, select
 
 from exporters.ledger import Ledger, Reader, tables
+from exporters.line_keys import original_key
 from exporters.marts import Marts
 from exporters.statements.evidence.inputs import CREDIT, Stated
 from exporters.statements.evidence.model import EvidenceError, Row
@@ -111,15 +112,8 @@ def _issued_before(
         for row in reader.query(query):
             about = row["adjusts_period"] or row["period"]
             if (row["contract_id"], about) in months:
-                found.append(row | {"original_key": _original_key(row)})
+                found.append(row | {"original_key": original_key(row["line_key"])})
     return found
-
-
-def _original_key(line: Row) -> str:
-    """A line key has six parts; that of an adjustment has two before it and may have the payer
-    behind it."""
-    key = str(line["line_key"])
-    return key if line["adjusts_period"] is None else "/".join(key.split("/")[2:8])
 
 
 def _drawn_issued(
