@@ -26,6 +26,7 @@ STEPS: Final = {
     "18_demand": "the greatest power of the month",
     "19_recurring": "monthly fees, by time",
     "20_pass_through": "charge events at their own prices",
+    "29_bases": "what charges on other charges are computed on",
     "30_percentage": "percentages of other lines",
     "31_discount": "discounts on other lines",
     "32_minimum_commit": "what is short of a commitment",
@@ -38,6 +39,7 @@ STEPS: Final = {
 }
 LAST: Final = ("00_files", "90_ledger", "99_verdict")
 """What can run only when the folder is complete."""
+_ON_CHARGES: Final = frozenset({"percentage", "discount", "minimum_commit"})
 _BY_QUARTER: Final = frozenset({"time_of_use", "index", "demand"})
 
 
@@ -49,6 +51,7 @@ def steps_for(
         "04_estimates": estimates,
         "04_no_estimates": not estimates,
         "06_quarter_hours": bool(_BY_QUARTER & set(models)),
+        "29_bases": bool(_ON_CHARGES & set(models)),
         "41_credits": has_credits,
         "50_adjustments": adjustments,
     }
