@@ -10,6 +10,7 @@ from datetime import UTC
 from pathlib import Path
 
 from exporters.ledger import ChainFault, ChainHead, KnownHead, Ledger, LedgerError, copies, restored
+from exporters.ledger.chain import GENESIS
 from exporters.ledger.copies import checked_copy, in_words
 from exporters.ledger.errors import SpoiledCopyError
 from exporters.reconcile.kept import heads_in_marts, keep_marts
@@ -41,7 +42,7 @@ def head_of_copy(path: Path) -> KnownHead:
             row = con.execute("SELECT seq, hash FROM chain ORDER BY seq DESC LIMIT 1").fetchone()
     except sqlite3.Error as error:
         raise SpoiledCopyError(f"{path} is no whole copy of a ledger: {error}") from error
-    facts, head = row or (0, "0" * 64)
+    facts, head = row or (0, GENESIS)
     return KnownHead(str(head), f"the copy {path}", int(facts) or None)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from exporters.ledger import LedgerError, Reader, tables
-from exporters.ledger.chain import GENESIS
 from exporters.marts import BUILD_FIRST, Marts, MartsError
 
 
@@ -55,10 +54,7 @@ def _require_ledger(marts: Marts, reader: Reader, lost: list[str]) -> None:
             f"the first, that the ledger does not hold: {remedy}"
         )
     head = marts.build_info()["ledger_head"]
-    if head is None or head == GENESIS:
-        return
-    chain = tables.chain
-    if reader.first(select(chain.c.seq).where(chain.c.hash == head)) is None:
+    if head is not None and not reader.holds(head):
         raise LedgerError(
             f"the marts were built when the ledger's head was {head[:12]}…, which this ledger "
             f"never had: {remedy}"

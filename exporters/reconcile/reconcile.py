@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy import or_, select
 
 from exporters.ledger import KnownHead, Ledger, Reader, Transaction, restored, tables
-from exporters.ledger.actions import ActionError
+from exporters.ledger.actions import ActionError, who_and_why
 from exporters.ledger.copies import in_words
 from exporters.ledger.types import jsonable
 from exporters.reconcile.kept import all_marts, heads_in_marts, keep_marts
@@ -273,8 +273,7 @@ def issue_again(ledger: Ledger, statement: str, *, by: str, reason: str) -> dict
 
     Raises ActionError if no such statement is lost, or for an empty name or reason.
     """
-    if not by.strip() or not reason.strip():
-        raise ActionError("say who decides (--by) and why (--reason)")
+    by, reason = who_and_why(by, reason)
     table = tables.lost_statements
     with ledger.transaction() as tx:
         row = tx.first(
