@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Table, select
 
 from exporters.ledger import Ledger, Reader, Transaction, tables
 from exporters.ledger.actions import (
@@ -153,25 +153,22 @@ def resolve_dispute(
 
 
 def _say_of_statement(tx: Transaction, number: str, state: str, by: str, reason: str) -> bool:
-    last = newest(tx, tables.disputes, subject=number)
-    new = last is None or last["state"] != state
-    if new:
-        tx.record(tables.disputes, subject=number, state=state, by=by, reason=reason)
-    return new
+    return _say(tx, tables.disputes, {"subject": number}, state, by, reason)
 
 
 def _say_of_charge(tx: Transaction, found: Subject, state: str, by: str, reason: str) -> bool:
-    last = newest(tx, tables.charge_disputes, scope=found.scope, subject=found.name)
+    about = {"scope": found.scope, "subject": found.name}
+    return _say(tx, tables.charge_disputes, about, state, by, reason)
+
+
+def _say(
+    tx: Transaction, table: Table, about: dict[str, str], state: str, by: str, reason: str
+) -> bool:
+    """Whether that was new: saying again what holds already writes nothing."""
+    last = newest(tx, table, **about)
     new = last is None or last["state"] != state
     if new:
-        tx.record(
-            tables.charge_disputes,
-            scope=found.scope,
-            subject=found.name,
-            state=state,
-            by=by,
-            reason=reason,
-        )
+        tx.record(table, **about, state=state, by=by, reason=reason)
     return new
 
 

@@ -52,7 +52,6 @@ from orchestration.steps import (
     land_sites,
     preview,
     publish_period,
-    rate_again,
     read_payments,
     record_approval,
     refresh_marts,
@@ -432,16 +431,13 @@ def _with_reason(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--by", required=True, help="Who says so.")(function)
 
 
-def _act(app: App, action: Callable[..., ActionReport], *, rate: bool = False, **what: Any) -> int:
+def _act(app: App, action: Callable[..., ActionReport], **what: Any) -> int:
     with (
         hold(app.data_dir.locks, "warehouse", purpose=app.command, on_wait=app.terminal.note),
         open_ledger(app.data_dir, acting_as=what["by"]) as ledger,
     ):
         report = action(ledger, **what)
-    if rate:
-        rate_again(app)
-    else:
-        refresh_marts(app)
+    refresh_marts(app)
     return app.answer(
         {
             **report.as_dict(),
@@ -568,13 +564,11 @@ def dispute_list(app: App, with_decided: bool) -> int:
 
 
 def _dispute(app: App, action: Callable[..., ActionReport], **what: Any) -> int:
-    """What is billed changes with it: rated at once, so that statements show it."""
-
     def act(ledger: Ledger, **said: Any) -> ActionReport:
         with open_marts(app.data_dir.marts) as marts:
             return action(ledger, marts=marts, **said)
 
-    return _act(app, act, rate=True, **what)
+    return _act(app, act, **what)
 
 
 @cli.group()

@@ -161,14 +161,6 @@ def close_period(
     return outcome.reports["close_decisions"], outcome.reports["landed_batches"]["refused"]
 
 
-def rate_again(app: App) -> None:
-    """Build what the last build did, after something was decided that changes what is billed."""
-    from orchestration.defs.warehouse.assets import SAME_PERIODS_TAG
-
-    with app.terminal.step("rating"):
-        app.runner.run("build", tags={SAME_PERIODS_TAG: "yes"})
-
-
 def refresh_marts(app: App) -> None:
     with app.terminal.step("bringing the marts up to date"):
         app.runner.run("refresh")

@@ -12,7 +12,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.book import Book, BookError, compile_book, load_book
@@ -34,8 +33,6 @@ _CONTEXT_SCHEMA = pa.schema(
         pa.field("last_issued_period", pa.string()),
     ]
 )
-
-_DECISIONS_SCHEMA = pa.schema([("event_id", pa.string()), ("state", pa.string())])
 
 
 def refresh_book(data_dir: DataDir) -> Book:
@@ -122,9 +119,7 @@ def write_context(
     data_dir: DataDir, *, now: datetime, also_period: str | None, version: str | None = None
 ) -> None:
     """Write the row of context: the clock, the program's version, the period asked for, and how far
-    the ledger is; and what the ledger says of disputed charge events. Rating reads the ledger only
-    through these, so that a refresh after money moved rates nothing. `version` stands for the
-    program's, unless it is not the one that runs."""
+    the ledger is. `version` stands for the program's, unless it is not the one that runs."""
     heads = pq.read_table(data_dir.ledger_extract / "ledger_head.parquet")["head_hash"]
     issued = pq.read_table(data_dir.ledger_extract / "issued_statements.parquet")["period"]
     row = {
@@ -134,19 +129,10 @@ def write_context(
         "ledger_head": [heads[0].as_py() if len(heads) else None],
         "last_issued_period": [max(issued.to_pylist(), default=None)],
     }
-    disputes = pq.read_table(data_dir.ledger_extract / "charge_disputes.parquet")
-    decisions = disputes.filter(pc.field("scope") == "event")
     data_dir.context.mkdir(parents=True, exist_ok=True)
-    _write(
-        pa.table([decisions["subject"], decisions["state"]], schema=_DECISIONS_SCHEMA),
-        data_dir.context / "event_decisions.parquet",
-    )
-    _write(pa.table(row, schema=_CONTEXT_SCHEMA), _context_of(data_dir))
-
-
-def _write(table: pa.Table, target: Path) -> None:
+    target = _context_of(data_dir)
     temporary = target.with_suffix(".parquet.tmp")
-    pq.write_table(table, temporary)
+    pq.write_table(pa.table(row, schema=_CONTEXT_SCHEMA), temporary)
     temporary.replace(target)
 
 

@@ -70,9 +70,6 @@ class RatingWarehouse(Warehouse):
             | {name: [None] for name in ("also_period", "now_at", "last_issued_period")},
             schema=CONTEXT,
         )
-        fixed["context__event_decisions"] = pa.table(
-            {name: pa.array([], pa.string()) for name in ("event_id", "state")}
-        )
         fixed["manifest__readings"] = MANIFEST.empty_table()
         book = {f"book__{name}": schema.empty_table() for name, schema in SCHEMAS.items()}
         landed = {name: schema.empty_table() for name, schema in LANDED.items()}

@@ -19,13 +19,13 @@ with landed as (
 
 ),
 
--- What the ledger says of disputed events; it comes with the context, so that only a build rates by it.
 decisions as (
 
     select
-        event_id,
+        subject as event_id,
         state
-    from {{ source('context', 'event_decisions') }}
+    from {{ source('ledger', 'charge_disputes') }}
+    where scope = 'event'
 
 ),
 
