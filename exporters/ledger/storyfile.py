@@ -12,6 +12,7 @@ from typing import Final
 import pyarrow as pa
 from sqlalchemy import select
 
+from exporters import line_keys
 from exporters.ledger import events, tables, words
 from exporters.ledger.events import Fact, StoryEvent
 from exporters.ledger.grown import grown, known_facts, stamped
@@ -53,7 +54,7 @@ def story_table(reader: Reader, path: Path) -> pa.Table | None:
 @cache
 def _words_version() -> str:
     """Another when the code that tells facts is another."""
-    sources = (Path(str(module.__file__)).read_bytes() for module in (events, words))
+    sources = (Path(str(module.__file__)).read_bytes() for module in (events, line_keys, words))
     return hashlib.sha256(b"\0".join(sources)).hexdigest()
 
 

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from filelock import FileLock, Timeout
 
@@ -206,20 +206,14 @@ class Store:
 
     def _add_once(self, source: Path, path: str) -> Entry:
         temporary = self._partial / f"{uuid.uuid4().hex}.tmp"
-        digest, size = hashlib.sha256(), 0
         try:
-            with source.open("rb") as content, temporary.open("xb") as out:
+            with source.open("rb") as content:
                 status = os.fstat(content.fileno())
-                while chunk := content.read(CHUNK):
-                    digest.update(chunk)
-                    size += len(chunk)
-                    out.write(chunk)
-                out.flush()
-                os.fsync(out.fileno())
+                sha256, size = _write(content, temporary)
             entry = Entry(
                 path=path,
                 size=size,
-                sha256=digest.hexdigest(),
+                sha256=sha256,
                 mtime_ns=status.st_mtime_ns,
                 mode=status.st_mode & 0o777,
             )
@@ -257,19 +251,14 @@ class Store:
         source = self.content(entry.sha256)
         temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
         target.parent.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256()
         try:
             try:
                 content = source.open("rb")
             except OSError as error:
                 return _missing(entry, source, error)
-            with content, temporary.open("xb") as out:
-                while chunk := content.read(CHUNK):
-                    digest.update(chunk)
-                    out.write(chunk)
-                out.flush()
-                os.fsync(out.fileno())
-            if (problem := _altered(entry, source, digest.hexdigest())) is not None:
+            with content:
+                sha256, _ = _write(content, temporary)
+            if (problem := _altered(entry, source, sha256)) is not None:
                 return problem
             temporary.chmod(entry.mode)
             os.utime(temporary, ns=(entry.mtime_ns, entry.mtime_ns))
@@ -282,6 +271,19 @@ class Store:
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.root).free
+
+
+def _write(content: BinaryIO, target: Path) -> tuple[str, int]:
+    """Copy a stream to a new file, on the disk when this returns; its sha256 and size."""
+    digest, size = hashlib.sha256(), 0
+    with target.open("xb") as out:
+        while chunk := content.read(CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+            out.write(chunk)
+        out.flush()
+        os.fsync(out.fileno())
+    return digest.hexdigest(), size
 
 
 def _naming(error: OSError, path: Path) -> OSError:
