@@ -72,7 +72,6 @@ exceptions as (
 
     select
         statement_id,
-        kind,
         severity,
         period,
         contract_id,
