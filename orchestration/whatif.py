@@ -37,6 +37,7 @@ _BEFORE_RATING = (
     "path:models/intermediate/metering",
     "path:models/marts",
     "int_rating__scope",
+    "int_rating__input_parts",
     "int_rating__fingerprints",
     "int_rating__places",
     "int_rating__plan_digests",
