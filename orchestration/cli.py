@@ -5,14 +5,12 @@ Exit codes: 0 done, 1 something needs a person, 2 wrong use, 3 a failure.
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import date
-from functools import update_wrapper
 from itertools import groupby
 from pathlib import Path
 from tempfile import gettempdir
@@ -31,6 +29,8 @@ from exporters.marts import MartsError, open_marts
 from orchestration import queries
 from orchestration.backups.manifest import BackupError
 from orchestration.bookdiff import words_since
+from orchestration.commands import xero  # noqa: F401 - adds its commands to `cli`
+from orchestration.commands.base import DAY, FILE, FOLDER, PERIOD, PERIODS, cli, command
 from orchestration.edits import NoEditError, describe, span_of_exception, touched
 from orchestration.faults import disk_in_words
 from orchestration.ledger import actor_named, open_ledger
@@ -41,8 +41,6 @@ from orchestration.settings import (
     SettingsError,
     clock_from_env,
     code_version,
-    parse_day,
-    parse_period,
 )
 from orchestration.steps import (
     App,
@@ -51,8 +49,6 @@ from orchestration.steps import (
     issue_period,
     land_sites,
     preview,
-    publish_period,
-    read_payments,
     record_approval,
     refresh_marts,
     send_reminders,
@@ -61,86 +57,6 @@ from orchestration.steps import (
 )
 from orchestration.terminal import DONE, FAILURE, NEEDS_PERSON, WRONG_USE, Terminal
 from orchestration.warehouse import sites_read_nightly
-
-
-def command(parent: click.Group, name: str | None = None) -> Callable[..., click.Command]:
-    """A command that takes `--json` and gets the App first; its return value is the exit code."""
-
-    def decorate(function: Callable[..., int | None]) -> click.Command:
-        @click.pass_context
-        def run(context: click.Context, /, *, as_json: bool, **options: Any) -> int:
-            app = App(context.obj, Terminal(as_json=as_json), context.command_path)
-            return function(app, **options) or DONE
-
-        wrapped = update_wrapper(run, function)
-        option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-        made: click.Command = parent.command(name)(option(wrapped))
-        return made
-
-    return decorate
-
-
-class _Period(click.ParamType):
-    name = "YYYY-MM"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        try:
-            return parse_period(value)
-        except SettingsError as error:
-            self.fail(str(error), param, ctx)
-
-
-class _Day(click.ParamType):
-    name = "YYYY-MM-DD"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        try:
-            return parse_day(value) if isinstance(value, str) else value
-        except SettingsError as error:
-            self.fail(str(error), param, ctx)
-
-
-class _Periods(click.ParamType):
-    name = "YYYY-MM..YYYY-MM"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
-        first, _, last = value.partition("..")
-        try:
-            span = parse_period(first), parse_period(last or first)
-        except SettingsError as error:
-            self.fail(str(error), param, ctx)
-        if span[1] < span[0]:
-            self.fail(f"{span[1]} lies before {span[0]}", param, ctx)
-        return span
-
-
-PERIOD = _Period()
-PERIODS = _Periods()
-DAY = _Day()
-_FOLDER = click.Path(file_okay=False, path_type=Path)
-_FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="M2C_DATA_DIR",
-    default="data",
-    show_default=True,
-    help="The folder that holds book/ and landing/ and everything made from them.",
-)
-@click.version_option(package_name="meter-to-cash", message="%(prog)s %(version)s")
-@click.pass_context
-def cli(context: click.Context, data_dir: Path) -> None:
-    """Meter to cash: readings of machines in any data centre become invoices, exactly.
-
-    A month goes: land, build, close, approve, issue, publish, payments, remind. Every command can
-    be run again at any time; those that act outside show their plan first and act with --apply.
-    """
-    context.obj = DataDir(data_dir.resolve())
-    os.environ["M2C_DATA_DIR"] = str(context.obj.root)
-
 
 # --- data -----------------------------------------------------------------------------------------
 
@@ -345,24 +261,6 @@ def issue(app: App, period: str, dry_run: bool) -> int:
 
 
 # --- money ----------------------------------------------------------------------------------------
-
-
-@command(cli)
-@click.argument("period", type=PERIOD)
-@click.option("--apply", is_flag=True, help="Act; without it only the plan is shown.")
-def publish(app: App, period: str, apply: bool) -> int:
-    """Bring a month's issued statements to Xero, each exactly once."""
-    return app.answer(publish_period(app, period, apply=apply))
-
-
-@command(cli)
-def payments(app: App) -> int:
-    """Read from Xero what was paid since the last time."""
-    report = read_payments(app)
-    if not app.terminal.as_json:
-        return app.answer(report)
-    app.terminal.json(report["documents"])
-    return int(report["exit_code"])
 
 
 @command(cli)
@@ -958,7 +856,7 @@ def diff(app: App, revision: str) -> int:
 
 
 @command(cli)
-@click.argument("folder", required=False, type=_FOLDER)
+@click.argument("folder", required=False, type=FOLDER)
 @click.option("--keep", type=click.IntRange(min=1), help="Remove all but the newest so many.")
 def backup(app: App, folder: Path | None, keep: int | None) -> int:
     """Copy ledger, landing zone and book as one consistent set into FOLDER.
@@ -977,7 +875,7 @@ def backup(app: App, folder: Path | None, keep: int | None) -> int:
 
 
 @command(cli)
-@click.argument("folder", required=False, type=_FOLDER)
+@click.argument("folder", required=False, type=FOLDER)
 @click.option("--backup", "name", metavar="NAME", help="Which one; without it the newest.")
 @click.option("--force", is_flag=True, help="Also over what the data dir holds; it is kept aside.")
 @click.option("--dry-run", is_flag=True, help="Verify every byte of the backup; change nothing.")
@@ -1047,7 +945,7 @@ def ledger_care() -> None:
 
 
 @command(ledger_care, "verify")
-@click.argument("copy", required=False, type=_FILE)
+@click.argument("copy", required=False, type=FILE)
 @click.option(
     "--against",
     multiple=True,
@@ -1081,7 +979,7 @@ def ledger_backup(app: App, target: Path | None, force: bool) -> int:
 
 
 @command(ledger_care, "restore")
-@click.argument("source", type=_FILE)
+@click.argument("source", type=FILE)
 @click.option("--force", is_flag=True, help="Lose the facts that the copy has not (kept aside).")
 def ledger_restore(app: App, source: Path, force: bool) -> int:
     """Put a copy in the place of the ledger, which is kept aside; the copy is verified first.
