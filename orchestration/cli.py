@@ -1067,12 +1067,14 @@ def main() -> None:
 
 def _tell_failure(terminal: Terminal, error: Exception) -> int:
     from exporters.statements import LogoError  # likewise
-    from exporters.xero import errors as xero  # a second to load, and only publishing needs it
+    from exporters.xero import errors as of_xero  # a second to load, and only publishing needs it
 
-    if isinstance(error, (xero.XeroConfigError, LogoError)):
+    if isinstance(error, (of_xero.XeroConfigError, LogoError)):
         terminal.error(str(error))
         return WRONG_USE
-    if isinstance(error, (xero.XeroAuthError, xero.AccessDeniedError, xero.PublisherBusyError)):
+    if isinstance(
+        error, (of_xero.XeroAuthError, of_xero.AccessDeniedError, of_xero.PublisherBusyError)
+    ):
         terminal.error(str(error))
         return NEEDS_PERSON
     data_dir = DataDir.from_env()
