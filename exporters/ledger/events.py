@@ -642,7 +642,7 @@ _ABOUT: Final[dict[str, Callable[[_Teller, Fact], Iterator[_About]]]] = {
 NOT_TOLD: Final = frozenset(
     {
         *("issued_lines", "issued_inputs", "series_advances", "poll_cursors"),
-        *("restores", "reconciliations", "lost_statements"),
+        *("restores", "reconciliations", "lost_statements", "payer_credits"),
     }
 )
 """Fact tables without events of their own."""

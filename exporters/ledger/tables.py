@@ -229,6 +229,22 @@ payments: Final = _fact(
     Index(None, "payment_id"),
     Index(None, "statement_number"),
 )
+payer_credits: Final = _fact(
+    # Money of a payer that lies in the accounts without an invoice: overpaid, or paid in advance.
+    "payer_credits",
+    _text("credit_id"),
+    _text("kind"),
+    _text("payer_id"),
+    _text("currency"),
+    Column("date", CalendarDate, nullable=False),
+    Column("total", ExactDecimal, nullable=False),
+    Column("remaining", ExactDecimal, nullable=False),
+    _text("status"),
+    Column("raw", JsonText),
+    _one_of("kind", "overpayment", "prepayment"),
+    Index(None, "credit_id"),
+    Index(None, "payer_id"),
+)
 poll_cursors: Final = _fact(
     "poll_cursors",
     _text("name"),
@@ -369,6 +385,8 @@ def _view(name: str, base: Table) -> Table:
 current_documents: Final = _view("current_documents", documents)
 # The newest word on each payment, by payment_id (a reversed one is here too, with its status).
 current_payments: Final = _view("current_payments", payments)
+# The newest word on each overpayment and prepayment, used up or voided ones too.
+current_payer_credits: Final = _view("current_payer_credits", payer_credits)
 # The newest hold by scope and subject, if it is active.
 active_holds: Final = _view("active_holds", holds)
 # The newest promise of each payer; whether its date has passed is for the reader to say.

@@ -27,6 +27,7 @@ FILES = {
     "issued_lines",
     "issued_statements",
     "ledger_head",
+    "payer_credits",
     "payments",
     "promises",
     "reminders",
