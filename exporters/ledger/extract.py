@@ -5,9 +5,10 @@ no change. What a file says already is not read from the ledger again (see `grow
 
 Facts: issued_statements, issued_lines, issued_inputs, approvals, reminders, deliveries,
 exception_actions (all rows). Current state: documents (newest per statement_number), payments
-(newest per payment_id), payer_credits (newest per credit_id), holds (newest per scope and subject, inactive ones too), promises (newest
-per payer), disputes (newest per subject, resolved ones too), charge_disputes (newest per scope and
-subject). ledger_head: one row with the end of the hash chain.
+(newest per payment_id), payer_credits (newest per credit_id), holds (newest per scope and subject,
+inactive ones too), promises (newest per payer), disputes (newest per subject, resolved ones too),
+charge_disputes (newest per scope and subject).
+ledger_head: one row with the end of the hash chain.
 story_events: what `events` tells of every fact; only facts that are new are told, the others stand
 in the file."""
 

@@ -44,11 +44,12 @@ def test_an_older_ledger_is_copied_aside_first(
     ledger: Ledger, ledger_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger.intent("x", subject="s", body={})  # in the write-ahead log only
+    revision = migrate.head_revision()
     monkeypatch.setattr(migrate, "head_revision", lambda: "9999")
     backup = migrate.upgrade(ledger._engine, now=NOW)
     assert backup is not None
     assert backup.parent == ledger_file.parent
-    assert backup.name == f"ledger.sqlite.{migrate.head_revision()}-20261101T120000Z.bak"
+    assert backup.name == f"ledger.sqlite.{revision}-20261101T120000Z.bak"
     with closing(sqlite3.connect(backup)) as con:
         assert con.execute("SELECT count(*) FROM intents").fetchone() == (1,)
 
