@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -50,18 +51,21 @@ class AppTokens:
     ) -> None:
         self._config, self._http, self._clock = config, http, clock
         self._token, self._expires = "", _LONG_AGO
+        self._renewing = threading.Lock()
 
     def current(self) -> str:
         """The token in use, renewed a minute before it ends."""
-        if not self._token or self._clock() >= self._expires - EARLY:
-            self._renew()
-        return self._token
+        with self._renewing:
+            if not self._token or self._clock() >= self._expires - EARLY:
+                self._renew()
+            return self._token
 
     def renewed(self, refused: str) -> str:
         """A new token after Xero refused one."""
-        if self._token == refused:
-            self._renew()
-        return self._token
+        with self._renewing:
+            if self._token == refused:
+                self._renew()
+            return self._token
 
     def _renew(self) -> None:
         form = {"grant_type": "client_credentials", "scope": " ".join(SCOPES)}

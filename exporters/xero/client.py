@@ -9,6 +9,7 @@ decides. What is sent and what an answer means is not known here.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,12 +31,13 @@ from exporters.xero.errors import (
     UnavailableError,
     UncertainError,
 )
+from exporters.xero.pacing import Pace
 from exporters.xero.wire import Json, decode, encode, items
 
 Kind = Literal["invoice", "credit_note"]
 PAGE_SIZE = 100
 CONTACT_PAGE_SIZE = 1000
-LOOK_UP_SIZE = 40
+ADDRESS_LENGTH = 1500
 READ_ATTEMPTS = 3
 LIMIT_ATTEMPTS = 6
 LONGEST_WAIT = 120
@@ -61,9 +63,12 @@ class Transport:
         *,
         clock: Callable[[], datetime],
         sleep: Callable[[float], None],
+        timer: Callable[[], float],
     ) -> None:
         self._config, self._http, self._tokens = config, http, tokens
         self._clock, self._sleep = clock, sleep
+        self._pace = Pace(timer, sleep)
+        self._counting = threading.Lock()
         self.calls = 0
         self.writes = 0
 
@@ -125,7 +130,8 @@ class Transport:
 
     def _write(self, request: httpx.Request) -> Answer:
         """A write is sent once; what is not known to be done or not done is uncertain."""
-        self.writes += 1
+        with self._counting:
+            self.writes += 1
         what = f"Xero: {request.method} {request.url.path}"
         try:
             response = self._send(request)
@@ -151,8 +157,7 @@ class Transport:
         renewed = False
         for attempt in range(LIMIT_ATTEMPTS):
             request.headers["Authorization"] = f"Bearer {token}"
-            self.calls += 1
-            response = self._http.send(request)
+            response = self._send_once(request)
             if response.status_code == 401 and not renewed:
                 token, renewed = self._tokens.renewed(token), True
                 continue
@@ -163,6 +168,18 @@ class Transport:
             f"Xero keeps limiting {request.method} {request.url.path}; try again later"
         )
 
+    def _send_once(self, request: httpx.Request) -> httpx.Response:
+        self._pace.wait()
+        with self._counting:
+            self.calls += 1
+        try:
+            response = self._http.send(request)
+        except BaseException:
+            self._pace.unanswered()
+            raise
+        self._pace.answered(response.headers)
+        return response
+
     def _wait_for_limit(self, response: httpx.Response, attempt: int) -> None:
         problem = response.headers.get("X-Rate-Limit-Problem", "").lower()
         given = response.headers.get("Retry-After", "")
@@ -172,7 +189,10 @@ class Transport:
             raise DayLimitError(_server_time(response, self._clock) + timedelta(seconds=seconds))
         if wait is not None and wait > LONGEST_WAIT:
             raise UnavailableError(f"Xero asks to wait {wait:.0f} seconds; try again later")
-        self._sleep(float(2**attempt) if wait is None else wait)
+        if wait is None or problem == "concurrent":
+            self._sleep(float(2**attempt))
+        else:
+            self._pace.limited(wait)
 
     def _refuse(self, response: httpx.Response) -> None:
         status = response.status_code
@@ -186,7 +206,7 @@ class Transport:
 
 
 class XeroClient:
-    """The calls that billing makes, to one organisation. Not for use by several threads at once."""
+    """The calls that billing makes, to one organisation; several threads may call at once."""
 
     def __init__(
         self,
@@ -194,6 +214,7 @@ class XeroClient:
         *,
         clock: Callable[[], datetime],
         sleep: Callable[[float], None] = time.sleep,
+        timer: Callable[[], float] = time.monotonic,
         http: httpx.Client | None = None,
     ) -> None:
         timeout = httpx.Timeout(config.read_seconds, connect=config.connect_seconds)
@@ -203,7 +224,9 @@ class XeroClient:
         self._owns_http = http is None
         self.tenant = config.tenant_id
         tokens = tokens_for(config, self._http, clock)
-        self._transport = Transport(config, self._http, tokens, clock=clock, sleep=sleep)
+        self._transport = Transport(
+            config, self._http, tokens, clock=clock, sleep=sleep, timer=timer
+        )
         self._api = AccountingApi(self._transport, base_url=config.api_url)
 
     def __enter__(self) -> Self:
@@ -258,19 +281,16 @@ class XeroClient:
     def by_number(self, kind: Kind, numbers: Sequence[str]) -> list[Json]:
         """All documents with these numbers, with lines: bills and deleted ones too."""
         if kind == "credit_note":
-            return [
-                note
-                for number in numbers
-                for answer in self._pages(kind, where=f'CreditNoteNumber=="{number}"')
-                for note in items(answer.content, "CreditNotes")
-            ]
+            chosen = [f'CreditNoteNumber=="{number}"' for number in numbers]
+            pages = (self._pages(kind, where=" OR ".join(part)) for part in _for_address(chosen))
+        else:
+            pages = (self._pages(kind, invoice_numbers=part) for part in _for_address(numbers))
+        name = "CreditNotes" if kind == "credit_note" else "Invoices"
         return [
-            invoice
-            for start in range(0, len(numbers), LOOK_UP_SIZE)
-            for answer in self._pages(
-                kind, invoice_numbers=list(numbers[start : start + LOOK_UP_SIZE])
-            )
-            for invoice in items(answer.content, "Invoices")
+            document
+            for answers in pages
+            for answer in answers
+            for document in items(answer.content, name)
         ]
 
     def by_id(self, kind: Kind, xero_id: str) -> Json | None:
@@ -399,6 +419,21 @@ def _all_pages(call: Callable[[int], Answer], name: str) -> Iterator[Answer]:
         if (page >= count) if isinstance(count, int) else (len(found) < PAGE_SIZE):
             return
         page, before = page + 1, found[0] if found else None
+
+
+def _for_address(words: Sequence[str]) -> Iterator[list[str]]:
+    """Parts that fit into an address, and whose documents fit on a page."""
+    part: list[str] = []
+    length = 0
+    for word in words:
+        size = len(quote(word, safe="")) + len(quote(" OR ", safe=""))
+        if part and (len(part) >= PAGE_SIZE or length + size > ADDRESS_LENGTH):
+            yield part
+            part, length = [], 0
+        part.append(word)
+        length += size
+    if part:
+        yield part
 
 
 def _typed(answer: Answer) -> Answer:

@@ -62,6 +62,7 @@ def poll_payments(
     clock: Callable[[], datetime],
     marts_path: Path | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    timer: Callable[[], float] = time.monotonic,
     http: httpx.Client | None = None,
 ) -> PaymentsReport:
     """Record in the ledger how our documents stand in Xero, and their payments.
@@ -73,7 +74,7 @@ def poll_payments(
     try:
         for tenant in organisations(config, marts_path):
             with XeroClient(
-                config.for_tenant(tenant), clock=clock, sleep=sleep, http=http
+                config.for_tenant(tenant), clock=clock, sleep=sleep, timer=timer, http=http
             ) as client:
                 try:
                     _poll(client, ledger, report)

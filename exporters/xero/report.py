@@ -13,6 +13,11 @@ Action = Literal["create", "adopt", "finish", "already there", "drifted", "confl
 UNRESOLVED: tuple[Action, ...] = ("drifted", "conflict", "quarantined")
 
 
+def joined(before: str | None, words: str) -> str:
+    """What went wrong in one organisation after what went wrong in another."""
+    return words if before is None else f"{before}; {words}"
+
+
 @dataclass
 class PlanLine:
     """One document: what is to be done, why, and what came of it.

@@ -187,7 +187,7 @@ def test_short_limits_are_waited_for(
         retry_after=retry_after,
     )
     assert bench.publish().exit_code == 0
-    assert bench.slept == slept
+    assert bench.slept == pytest.approx(slept, abs=0.1)
     assert_once(bench, number)
 
 

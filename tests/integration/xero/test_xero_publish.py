@@ -98,6 +98,23 @@ def test_batches_of_at_most_fifty(bench: Any) -> None:
     assert sorted(i["InvoiceNumber"] for i in bench.admin.state()["invoices"]) == sorted(numbers)
 
 
+def test_minutes_are_used_to_the_last_call(bench: Any) -> None:
+    folder = bench.config.data_dir / "reports" / "2026-10"
+    folder.mkdir(parents=True)
+    for i in range(1, 31):
+        (folder / f"{bench.issue(payer=f'payer{i}')}.pdf").write_bytes(b"%PDF-1.7")
+    bench.admin.call("limits", minute=15)
+    began = bench.clock()
+    report = bench.publish()
+    taken = (bench.clock() - began).total_seconds()
+    assert report.exit_code == 0
+    refused = sum(sent["status"] == 429 for sent in bench.admin.requests())
+    # The first refusal tells when a minute begins; until then each call under way may meet one.
+    assert 1 <= refused <= 4
+    assert taken <= 60 * (report.calls - refused) / 15 * 1.05
+    assert len(bench.admin.state()["attachments"]) == 30
+
+
 def test_zero_total_becomes_paid_and_counts_as_published(bench: Any, make_line: Any) -> None:
     number = bench.issue(
         make_line(),

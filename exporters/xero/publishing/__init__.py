@@ -1,0 +1,1 @@
+"""The steps of publishing, a module each; `exporters.xero.publisher` puts them in order."""
