@@ -157,19 +157,23 @@ class Transport:
         renewed = False
         for attempt in range(LIMIT_ATTEMPTS):
             request.headers["Authorization"] = f"Bearer {token}"
-            response = self._send_once(request)
+            minute = self._pace.wait()
+            response = self._send_once(request, minute)
             if response.status_code == 401 and not renewed:
                 token, renewed = self._tokens.renewed(token), True
                 continue
             if response.status_code != 429:
                 return response
-            self._wait_for_limit(response, attempt)
+            seconds = self._until_free(response)
+            if seconds is None:
+                self._sleep(2.0**attempt)
+            else:
+                self._pace.limited(minute, seconds)
         raise UnavailableError(
             f"Xero keeps limiting {request.method} {request.url.path}; try again later"
         )
 
-    def _send_once(self, request: httpx.Request) -> httpx.Response:
-        self._pace.wait()
+    def _send_once(self, request: httpx.Request, minute: int) -> httpx.Response:
         with self._counting:
             self.calls += 1
         try:
@@ -177,10 +181,11 @@ class Transport:
         except BaseException:
             self._pace.unanswered()
             raise
-        self._pace.answered(response.headers)
+        self._pace.answered(minute, response.headers)
         return response
 
-    def _wait_for_limit(self, response: httpx.Response, attempt: int) -> None:
+    def _until_free(self, response: httpx.Response) -> float | None:
+        """Seconds until the limit is over that was met; None if Xero does not say."""
         problem = response.headers.get("X-Rate-Limit-Problem", "").lower()
         given = response.headers.get("Retry-After", "")
         wait = float(given) if given.isdigit() else None
@@ -189,10 +194,7 @@ class Transport:
             raise DayLimitError(_server_time(response, self._clock) + timedelta(seconds=seconds))
         if wait is not None and wait > LONGEST_WAIT:
             raise UnavailableError(f"Xero asks to wait {wait:.0f} seconds; try again later")
-        if wait is None or problem == "concurrent":
-            self._sleep(float(2**attempt))
-        else:
-            self._pace.limited(wait)
+        return None if problem == "concurrent" else wait
 
     def _refuse(self, response: httpx.Response) -> None:
         status = response.status_code

@@ -21,27 +21,29 @@ class Pace:
         self._lock = threading.Lock()
         self._left: int | None = None
         self._under_way = 0
+        self._minute = 0
         self._next_minute: float | None = None
 
-    def wait(self) -> None:
-        """Take a place; sleeps until the next minute when this one is known to be used up. Whoever
-        comes meanwhile waits behind."""
+    def wait(self) -> int:
+        """Take a place, and tell the minute that it is in; sleeps until the next minute when this
+        one is known to be used up. Whoever comes meanwhile waits behind."""
         with self._lock:
             if self._left is not None and self._left <= 0 and self._next_minute is not None:
                 if (seconds := self._next_minute - self._timer()) > 0:
                     self._sleep(seconds)
-                self._left = None
+                self._begin_minute()
             self._roll()
             if self._left is not None:
                 self._left -= 1
             self._under_way += 1
+            return self._minute
 
-    def answered(self, headers: Mapping[str, str]) -> None:
-        """An answer came, with what it says of the minute."""
+    def answered(self, minute: int, headers: Mapping[str, str]) -> None:
+        """An answer came to a call of that minute, with what it says of calls left."""
         with self._lock:
             self._under_way -= 1
             told = headers.get("X-MinLimit-Remaining", "")
-            if not told.isdigit():
+            if minute != self._minute or not told.isdigit():
                 return
             left = int(told) - self._under_way
             # Answers may overtake each other, by as many as are under way; more is a new minute.
@@ -53,10 +55,15 @@ class Pace:
         with self._lock:
             self._under_way -= 1
 
-    def limited(self, seconds: float) -> None:
-        """Xero refused a call of this minute, and the next one begins in so many seconds."""
+    def limited(self, minute: int, seconds: float) -> None:
+        """Xero refused a call of that minute, and the next one begins in so many seconds."""
         with self._lock:
-            self._left, self._next_minute = 0, self._timer() + seconds
+            if minute == self._minute:
+                self._left, self._next_minute = 0, self._timer() + seconds
+
+    def _begin_minute(self) -> None:
+        self._minute += 1
+        self._left = None
 
     def _roll(self) -> None:
         while self._next_minute is not None and self._next_minute <= self._timer():
