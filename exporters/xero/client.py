@@ -35,6 +35,7 @@ from exporters.xero.pacing import Pace
 from exporters.xero.wire import Json, decode, encode, items
 
 Kind = Literal["invoice", "credit_note"]
+CreditKind = Literal["overpayment", "prepayment"]
 PAGE_SIZE = 100
 CONTACT_PAGE_SIZE = 1000
 ADDRESS_LENGTH = 1500
@@ -280,6 +281,17 @@ class XeroClient:
         )
         return [contact for answer in pages for contact in items(answer.content, "Contacts")]
 
+    def contacts_by_id(self, contact_ids: Sequence[str]) -> list[Json]:
+        """These contacts, whatever their state."""
+        return [
+            contact
+            for part in _for_address(contact_ids)
+            for contact in items(
+                self._api.get_contacts(self.tenant, i_ds=part, include_archived=True).content,
+                "Contacts",
+            )
+        ]
+
     def by_number(self, kind: Kind, numbers: Sequence[str]) -> list[Json]:
         """All documents with these numbers, with lines: bills and deleted ones too."""
         if kind == "credit_note":
@@ -314,6 +326,16 @@ class XeroClient:
         if since is not None:
             options["if_modified_since"] = since
         return self._pages(kind, **options)
+
+    def credits(self, kind: CreditKind, since: datetime | None) -> Iterator[Answer]:
+        """Pages of overpayments or prepayments changed since an instant (UTC), or of all."""
+        overpaid = kind == "overpayment"
+        call = self._api.get_overpayments if overpaid else self._api.get_prepayments
+        options: dict[str, object] = {} if since is None else {"if_modified_since": since}
+        return _all_pages(
+            lambda page: _typed(call(self.tenant, page=page, page_size=PAGE_SIZE, **options)),
+            "Overpayments" if overpaid else "Prepayments",
+        )
 
     def _pages(self, kind: Kind, **options: object) -> Iterator[Answer]:
         """Page by page: without `page` Xero would answer no lines."""

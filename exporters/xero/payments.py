@@ -18,14 +18,14 @@ import httpx
 from sqlalchemy import select
 
 from exporters.ledger import Ledger, Transaction, tables
-from exporters.xero import records
+from exporters.xero import payer_credits, records
 from exporters.xero.client import Answer, Kind, XeroClient
 from exporters.xero.compare import APPROVED, GONE, differences, id_of
 from exporters.xero.config import XeroConfig
 from exporters.xero.errors import DayLimitError, XeroConfigError, XeroError
 from exporters.xero.facts import Statement, read_book, read_numbered
 from exporters.xero.mapping import sign_of
-from exporters.xero.report import DocumentState, PaymentSeen, PaymentsReport
+from exporters.xero.report import DocumentState, PaymentSeen, PaymentsReport, joined
 from exporters.xero.wire import Json, day, encode, items, money
 
 OVERLAP = timedelta(minutes=5)
@@ -72,7 +72,11 @@ def poll_payments(
     """
     report = PaymentsReport()
     try:
-        for tenant in organisations(config, marts_path):
+        tenants = organisations(config, marts_path)
+    except XeroConfigError as error:
+        report.failure, tenants = str(error), []
+    for tenant in tenants:
+        try:
             with XeroClient(
                 config.for_tenant(tenant), clock=clock, sleep=sleep, timer=timer, http=http
             ) as client:
@@ -80,10 +84,12 @@ def poll_payments(
                     _poll(client, ledger, report)
                 finally:
                     report.calls += client.calls
-    except DayLimitError as error:
-        report.deferred_until = error.until
-    except XeroError as error:
-        report.failure = str(error)
+        except DayLimitError as error:
+            report.deferred_until = max(error.until, report.deferred_until or error.until)
+        except XeroError as error:
+            # One organisation that cannot be reached does not keep the others unread.
+            where = f"organisation {tenant}: " if len(tenants) > 1 else ""
+            report.failure = joined(report.failure, f"{where}{error}")
     report.documents = document_states(ledger)
     report.drifted = _drifted(ledger)
     return report
@@ -132,15 +138,13 @@ def _known(ledger: Ledger, remotes: list[Json]) -> list[tuple[_Known, Json]]:
 
 
 def _poll(client: XeroClient, ledger: Ledger, report: PaymentsReport) -> None:
-    cursors = tables.current_poll_cursors
     name = CURSOR + client.tenant
-    row = ledger.first(select(cursors.c.cursor_at).where(cursors.c.name == name))
-    since = None if row is None else row["cursor_at"]
     first: datetime | None = None
     kinds: list[Kind] = ["invoice"]
     documents = tables.documents
     if ledger.first(select(documents.c.id).where(documents.c.document_type == "ACCRECCREDIT")):
         kinds.append("credit_note")
+    since = _cursor(ledger, name)
     for kind in kinds:
         for answer in _answers(client, kind, since):
             first = first or answer.server_time
@@ -148,6 +152,20 @@ def _poll(client: XeroClient, ledger: Ledger, report: PaymentsReport) -> None:
             if ours := _known(ledger, found):
                 with ledger.transaction() as tx:
                     _record(tx, ours, report)
+    _move_cursor(ledger, name, first)
+    name = payer_credits.CURSOR + client.tenant
+    _move_cursor(
+        ledger, name, payer_credits.poll_credits(client, ledger, _cursor(ledger, name), report)
+    )
+
+
+def _cursor(ledger: Ledger, name: str) -> datetime | None:
+    cursors = tables.current_poll_cursors
+    row = ledger.first(select(cursors.c.cursor_at).where(cursors.c.name == name))
+    return None if row is None else row["cursor_at"]
+
+
+def _move_cursor(ledger: Ledger, name: str, first: datetime | None) -> None:
     if first is not None:
         ledger.record(tables.poll_cursors, name=name, cursor_at=first - OVERLAP)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal
@@ -174,6 +174,31 @@ class PaymentSeen:
         }
 
 
+@dataclass(frozen=True)
+class CreditSeen:
+    """Money of a payer without an invoice that is new, or of which more or less is left."""
+
+    credit_id: str
+    kind: str
+    payer_id: str
+    currency: str
+    date: date
+    total: Decimal
+    remaining: Decimal
+    status: str
+
+    def as_dict(self) -> Json:
+        """JSON-ready."""
+        return {name: str(value) for name, value in asdict(self).items()}
+
+    def describe(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.payer_id}: {self.kind} of {self.currency} {self.total:,.2f} on {self.date}, "
+            f"{self.remaining:,.2f} of it not used"
+        )
+
+
 @dataclass
 class PaymentsReport:
     """A poll. Exit code: 0 done, 1 a person is needed, 3 a failure."""
@@ -181,7 +206,9 @@ class PaymentsReport:
     documents: list[DocumentState] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     payments: list[PaymentSeen] = field(default_factory=list)
+    credits: list[CreditSeen] = field(default_factory=list)
     drifted: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     failure: str | None = None
     deferred_until: datetime | None = None
     calls: int = 0
@@ -199,7 +226,9 @@ class PaymentsReport:
             "documents": [state.as_dict() for state in self.documents],
             "changed": list(self.changed),
             "payments": [payment.as_dict() for payment in self.payments],
+            "credits": [credit.as_dict() for credit in self.credits],
             "drifted": list(self.drifted),
+            "notes": list(self.notes),
             "failure": self.failure,
             "deferred_until": _text(self.deferred_until),
             "calls": self.calls,
@@ -214,7 +243,9 @@ class PaymentsReport:
             + (" taken back" if seen.status == "DELETED" else "")
             for seen in self.payments
         ]
+        words += [f"  {credit.describe()}" for credit in self.credits]
         words += [f"  {text}" for text in self.drifted]
+        words += [f"  note: {note}" for note in self.notes]
         if self.deferred_until is not None:
             words.append(
                 f"deferred until {self.deferred_until:%Y-%m-%d %H:%M} UTC (Xero's day limit)"

@@ -48,6 +48,7 @@ from exporters.xero.sandbox.wire import (
     dumps,
     iso_instant,
     loads,
+    ms_date,
     ms_instant,
     parse_since,
 )
@@ -348,14 +349,20 @@ class LocalXero:
             shown = [self.org.render_payment(p) for p in payments]
             return self._paged("Payments", self._where(shown, query), query)
         if head == "Overpayments" and len(parts) == 1:
-            shown = [self._render_overpayment(o) for o in self.store.all("overpayment")]
+            found = self._modified(self.store.all("overpayment"), request)
+            shown = [self._render_overpayment(o) for o in found]
             return self._paged("Overpayments", self._where(shown, query), query)
+        if head == "Prepayments" and len(parts) == 1:
+            return self._paged("Prepayments", [], query)
         raise NotFoundError("/".join(parts))
 
     def _render_overpayment(self, body: Json) -> Json:
         answer = {k: v for k, v in body.items() if not k.startswith("_")}
         contact = self.store.get("contact", body["_contact"]) or {}
+        day = date.fromisoformat(body["_date"])
         return answer | {
+            "DateString": f"{day.isoformat()}T00:00:00",
+            "Date": ms_date(day),
             "Contact": {"ContactID": body["_contact"], "Name": contact.get("Name", "")},
             "RemainingCredit": self.org.remaining("overpayment", body),
             "Allocations": [
@@ -767,6 +774,10 @@ class LocalXero:
 
     def _admin_remove_currency(self, *, code: str) -> None:
         self.store.delete("currency", code)
+
+    def _admin_allocate(self, *, overpayment: str, invoice: str, amount: str | Decimal) -> Json:
+        element = {"Invoice": {"InvoiceNumber": invoice}, "Amount": Decimal(amount)}
+        return self.org.render_allocation(self.org.allocate("overpayment", overpayment, element))
 
     def _admin_reminders(self, *, enabled: bool) -> None:
         body = self.org.settings()

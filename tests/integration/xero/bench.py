@@ -86,6 +86,7 @@ class Bench:
     config: XeroConfig
     slept: list[float] = field(default_factory=list)
     issued: int = 0
+    reports: list[PaymentsReport] = field(default_factory=list)
 
     @property
     def admin(self) -> XeroAdmin:
@@ -169,7 +170,7 @@ class Bench:
 
     def poll(self) -> PaymentsReport:
         """One poll of payments."""
-        return poll_payments(
+        report = poll_payments(
             self.ledger,
             config=self.config,
             clock=self.clock,
@@ -177,6 +178,8 @@ class Bench:
             sleep=self.sleep,
             timer=lambda: self.clock().timestamp(),
         )
+        self.reports.append(report)
+        return report
 
     def writes(self) -> list[str]:
         """Writes that reached the API since the last time this was asked."""
