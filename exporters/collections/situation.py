@@ -240,6 +240,8 @@ def _fired(
 def _receivables(
     ledger: Reader,
 ) -> tuple[list[Receivable], dict[tuple[str, str], Decimal]]:
+    """What was issued and is owed, and what payers have with us beyond it by payer and currency:
+    what is left of credit notes, overpayments and prepayments."""
     documents = {
         row["statement_number"]: row for row in ledger.query(select(tables.current_documents))
     }
@@ -273,6 +275,8 @@ def _receivables(
                 online_url=document.get("online_url"),
             )
         )
+    for credit in ledger.query(select(tables.current_payer_credits)):
+        unused_credit[credit["payer_id"], credit["currency"]] += credit["remaining"]
     return receivables, dict(unused_credit)
 
 

@@ -115,13 +115,22 @@ def document_states(ledger: Ledger) -> list[DocumentState]:
 
 
 def _drifted(ledger: Ledger) -> list[str]:
+    """What people changed in Xero, and nobody has settled."""
     current = tables.current_documents
-    rows = ledger.query(
-        select(current)
-        .where(current.c.publish_state == "drifted")
-        .order_by(current.c.statement_number)
-    )
-    return [f"{row['statement_number']}: drifted - {row['problem']}" for row in rows]
+    rows = {
+        records.exception_id("drifted", row["statement_number"], row["problem"]): row
+        for row in ledger.query(
+            select(current)
+            .where(current.c.publish_state == "drifted")
+            .order_by(current.c.statement_number)
+        )
+    }
+    settled = records.settled_by_hand(ledger, list(rows))
+    return [
+        f"{row['statement_number']}: drifted - {row['problem']}"
+        for exception_id, row in rows.items()
+        if exception_id not in settled
+    ]
 
 
 def _known(ledger: Ledger, remotes: list[Json]) -> list[tuple[_Known, Json]]:

@@ -17,6 +17,7 @@ import httpx
 
 from exporters.ledger import Ledger
 from exporters.reconcile.gate import require_reconciled
+from exporters.xero import records
 from exporters.xero.client import XeroClient
 from exporters.xero.compare import (
     APPROVED,
@@ -101,7 +102,18 @@ def publish(
             where = f"organisation {tenant}: " if len(groups) > 1 else ""
             report.failure = joined(report.failure, f"{where}{error}")
     report.lines.sort(key=lambda line: line.statement_number)
+    _note_settled(ledger, report)
     return report
+
+
+def _note_settled(ledger: Ledger, report: PublishReport) -> None:
+    """What a person resolved as it stands needs nobody any more, until it is something else."""
+    ids = {
+        records.exception_id(line.action, line.statement_number, line.detail): line
+        for line in report.unresolved
+    }
+    for exception_id, words in records.settled_by_hand(ledger, list(ids)).items():
+        ids[exception_id].settled = words
 
 
 def _rendered(folder: Path) -> dict[str, list[Path]]:

@@ -7,7 +7,9 @@ recorded as ours by the `ok` outcome of its create or adopt intent, whose body i
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -80,6 +82,28 @@ def numbers_of(ledger: Ledger, xero_ids: list[str]) -> dict[str, str]:
             .order_by(tables.outcomes.c.id)
         )
         found |= {row["external_id"]: row["subject"] for row in ledger.query(statement)}
+    return found
+
+
+def exception_id(state: str, number: str, problem: str | None) -> str:
+    """The exception that the marts show for a document in this state with this problem (the same
+    formula is in the model int_billing__document_exceptions)."""
+    words = "|".join((f"invoice_{state}", number, problem or ""))
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+
+def settled_by_hand(ledger: Ledger, exception_ids: Sequence[str]) -> dict[str, str]:
+    """Who resolved which of these exceptions, and why."""
+    current = tables.current_exception_actions
+    found: dict[str, str] = {}
+    for start in range(0, len(exception_ids), SELECT_AT_ONCE):
+        part = exception_ids[start : start + SELECT_AT_ONCE]
+        for row in ledger.query(
+            select(current)
+            .where(current.c.exception_id.in_(part))
+            .where(current.c.action == "resolve")
+        ):
+            found[row["exception_id"]] = f"settled by {row['by']}: {row['reason']}"
     return found
 
 

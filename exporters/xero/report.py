@@ -22,6 +22,7 @@ def joined(before: str | None, words: str) -> str:
 class PlanLine:
     """One document: what is to be done, why, and what came of it.
 
+    settled: who settled what is in its way by hand, and why; then no person is needed any more.
     done: what was done so far in this run, in order (`created`, `approved`, `attached x.pdf` …).
     """
 
@@ -34,6 +35,7 @@ class PlanLine:
     action: Action
     detail: str = ""
     xero_id: str | None = None
+    settled: str | None = None
     done: list[str] = field(default_factory=list)
 
     def as_dict(self) -> Json:
@@ -48,6 +50,7 @@ class PlanLine:
             "action": self.action,
             "detail": self.detail,
             "xero_id": self.xero_id,
+            "settled": self.settled,
             "done": list(self.done),
         }
 
@@ -56,6 +59,8 @@ class PlanLine:
         words = f"{self.statement_number}: {self.action}, {self.currency} {self.total:,.2f}"
         if self.detail:
             words += f" - {self.detail}"
+        if self.settled:
+            words += f" ({self.settled})"
         if self.done:
             words += f" [{', '.join(self.done)}]"
         return words
@@ -78,7 +83,7 @@ class PublishReport:
     @property
     def unresolved(self) -> list[PlanLine]:
         """Documents that need a person."""
-        return [line for line in self.lines if line.action in UNRESOLVED]
+        return [line for line in self.lines if line.action in UNRESOLVED and not line.settled]
 
     @property
     def exit_code(self) -> int:

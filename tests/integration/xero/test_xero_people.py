@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from exporters.ledger.actions import resolve_exception
+from exporters.xero.records import exception_id
+
 
 def unresolved(bench: Any, number: str, action: str, words: str) -> None:
     """The document is reported in words on this run and the next, and nothing is sent for it."""
@@ -44,6 +47,24 @@ def test_voided(bench: Any) -> None:
     unresolved(bench, number, "drifted", "voided")
     assert bench.document(number)["status"] == "VOIDED"
     assert len(bench.live(number)) == 1
+
+
+def test_what_a_person_settled_asks_nobody_any_more_until_it_is_something_else(bench: Any) -> None:
+    number = bench.issue()
+    bench.publish()
+    bench.admin.edit(number, {"Reference": "their own"})
+    (line,) = bench.publish().unresolved
+    resolve_exception(
+        bench.ledger,
+        exception_id=exception_id("drifted", number, line.detail),
+        by="kim",
+        reason="the customer asked for it",
+    )
+    report = bench.publish()
+    assert (report.exit_code, bench.poll().exit_code) == (0, 0)
+    assert "(settled by kim: the customer asked for it)" in report.describe()
+    bench.admin.void(number)
+    assert (bench.publish().exit_code, bench.poll().exit_code) == (1, 1)
 
 
 def test_recorded_draft_deleted_is_never_created_again(bench: Any) -> None:

@@ -29,7 +29,16 @@ MARTS = {
         "collections",
     ),
     *("contracts", "customers", "dunning_policies", "dunning_stages", "holidays", "invoices"),
-    *("machines", "payers", "payments", "plan_versions", "published_marts", "sites", "tax_rules"),
+    *(
+        "machines",
+        "payer_credits",
+        "payers",
+        "payments",
+        "plan_versions",
+        "published_marts",
+        "sites",
+        "tax_rules",
+    ),
     *("receivables_aging", "seller_bank_accounts", "sellers", "settings", "statement_lines"),
     *("statements", "usage_daily", "usage_reconciliation", "xero_accounts", "xero_options"),
     *(

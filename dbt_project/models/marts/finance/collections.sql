@@ -87,6 +87,17 @@ build_context as (
 
 ),
 
+unused_credits as (
+
+    select
+        payer_id,
+        currency,
+        sum(remaining) as credit
+    from {{ ref('payer_credits') }}
+    group by payer_id, currency
+
+),
+
 overdue as (
 
     select
@@ -99,11 +110,16 @@ overdue as (
         build_context.as_of,
         build_context.as_of - invoices.due_date as days_overdue,
         payers.dunning_policy as policy_id,
-        sum(invoices.amount_due) over (partition by invoices.payer_id, invoices.currency) as overdue_balance
+        sum(invoices.amount_due) over (partition by invoices.payer_id, invoices.currency) as overdue_balance,
+        coalesce(unused_credits.credit, 0) as credit
     from invoices
     cross join build_context
     left join payers
         on invoices.payer_id = payers.payer_id
+    left join unused_credits
+        on
+            invoices.payer_id = unused_credits.payer_id
+            and invoices.currency = unused_credits.currency
     where invoices.document_type = 'ACCREC' and invoices.amount_due > 0 and invoices.due_date < build_context.as_of
 
 ),
@@ -159,8 +175,11 @@ select
         when payer_holds.subject is not null then coalesce('payer on hold: ' || payer_holds.reason, 'payer on hold')
         when promises.until_date >= overdue.as_of then 'the payer promised to pay by ' || promises.until_date
         when overdue.policy_id is null then 'the payer has no dunning policy'
-        when overdue.overdue_balance <= dunning_policies.only_above
-            then 'the overdue balance of ' || overdue.currency || ' ' || overdue.overdue_balance || ' is not above the policy''s limit'
+        when overdue.overdue_balance - overdue.credit <= dunning_policies.only_above
+            then
+                'the overdue balance of ' || overdue.currency || ' ' || overdue.overdue_balance
+                || case when overdue.credit > 0 then ', less ' || overdue.credit || ' of credit,' else '' end
+                || ' is not above the policy''s limit'
     end as held_reason
 from overdue
 left join dunning_policies
