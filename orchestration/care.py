@@ -3,6 +3,7 @@ reconciling what a restore lost. Backups of the whole data dir are `backups`."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -14,7 +15,9 @@ from exporters.ledger.chain import GENESIS
 from exporters.ledger.copies import checked_copy, in_words
 from exporters.ledger.errors import SpoiledCopyError
 from exporters.reconcile.kept import heads_in_marts, keep_marts
-from exporters.reconcile.reconcile import Reconciliation, reconcile
+from exporters.reconcile.reconcile import Reconciliation, XeroStep, reconcile
+from exporters.xero import XeroConfig, is_configured
+from exporters.xero.reading_back import XeroReadBack
 from orchestration.backups.putback import alone_on
 from orchestration.backups.take import backup_dirs, heads_in_backups
 from orchestration.ledger import actor_named, open_ledger
@@ -188,7 +191,7 @@ def restore_ledger(
 
 
 def reconcile_data_dir(
-    data_dir: DataDir, *, dry_run: bool, by: str, say: Say | None = None
+    data_dir: DataDir, *, dry_run: bool, by: str, clock: Clock, say: Say | None = None
 ) -> Reconciliation:
     """Compare the ledger with what is known elsewhere, and write down what it lacks."""
     if not data_dir.has_ledger():
@@ -202,5 +205,13 @@ def reconcile_data_dir(
             data_dir.marts,
             outbox_dir=data_dir.outbox,
             known_heads=heads_in_backups(backup_dirs(data_dir)),
+            xero=_xero_step(data_dir, ledger, clock),
             dry_run=dry_run,
         )
+
+
+def _xero_step(data_dir: DataDir, ledger: Ledger, clock: Clock) -> XeroStep | None:
+    if not is_configured(os.environ):
+        return None
+    config = XeroConfig.from_environment(os.environ, data_dir=data_dir.root)
+    return XeroReadBack(ledger, data_dir.marts, config=config, clock=clock)

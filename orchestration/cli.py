@@ -930,7 +930,11 @@ def reconcile_ledger(
         return app.answer({**lost, "words": words, "exit_code": DONE})
     with app.terminal.step("reconciling the ledger" + (" (dry run)" if dry_run else "")):
         found = reconcile_data_dir(
-            app.data_dir, dry_run=dry_run, by=by or "reconcile", say=app.terminal.note
+            app.data_dir,
+            dry_run=dry_run,
+            by=by or "reconcile",
+            clock=clock_from_env(),
+            say=app.terminal.note,
         )
     if found.restored is not None and not dry_run and app.data_dir.marts.exists():
         refresh_marts(app)

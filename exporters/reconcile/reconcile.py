@@ -3,8 +3,8 @@ step by step, and written down as facts; then acting is allowed again.
 
 A step looks first (at files, at Xero: outside any transaction), then says what the ledger lacks.
 What is read from published marts and the outbox is `marts` and `outbox`; reading Xero is a step
-that the caller gives, and while there is none, `XeroNotCompared` says so and lets nothing be sent
-from a ledger that ever used it.
+that the caller gives (`exporters.xero.reading_back`); without a connection to Xero there is none,
+and `XeroNotCompared` lets nothing be sent from a ledger that ever used it.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ class XeroNotCompared:
         self.state = NOT_COMPARED
         return Settlement(
             open=(
-                "Xero was not compared: this version cannot read back what it holds, and this "
-                "ledger has published to it. --apply stays refused; put the newest ledger back "
-                "(m2c ledger restore), or wait for a version that compares",
+                "Xero was not compared: this ledger has published to it, and no connection is set. "
+                "--apply stays refused: set M2C_XERO_CLIENT_ID and the other M2C_XERO_ variables, "
+                "or put the newest ledger back (m2c ledger restore)",
             )
         )
 

@@ -97,6 +97,11 @@ def read_statements(ledger: Ledger, period: str) -> list[Statement]:
     return _statements(ledger, select(issued).where(issued.c.period == period))
 
 
+def read_all(ledger: Ledger) -> list[Statement]:
+    """All issued statements, by number."""
+    return _statements(ledger, select(tables.issued_statements))
+
+
 def read_numbered(ledger: Ledger, numbers: list[str]) -> dict[str, Statement]:
     """Issued statements by number, whatever their period."""
     issued = tables.issued_statements

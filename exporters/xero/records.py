@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +18,7 @@ from typing import Any
 from sqlalchemy import Select, Table, select
 
 from exporters.ledger import Ledger, Transaction, tables
-from exporters.xero.compare import GONE, id_of
+from exporters.xero.compare import APPROVED, GONE, id_of
 from exporters.xero.facts import SELECT_AT_ONCE, Statement
 from exporters.xero.mapping import kind_of, sign_of
 from exporters.xero.wire import Json, day, encode, instant, items, money
@@ -185,22 +186,49 @@ def observe(
 
     Amounts carry the statement's sign: what is left of a credit note is a negative amount due.
     """
+    row = _observation(statement, remote, state=state, problem=problem)
+    row["online_url"] = online_url or (last or {}).get("online_url")
+    if last is not None and all(last.get(name) == row.get(name) for name in OBSERVED):
+        return last
+    tx.record(tables.documents, **row)
+    return row
+
+
+def _observation(
+    statement: Statement, remote: Json | None, *, state: str, problem: str | None = None
+) -> Json:
     row: Json = {
         "statement_number": statement.number,
         "document_type": "ACCRECCREDIT" if kind_of(statement) == "credit_note" else "ACCREC",
         "publish_state": state,
         "problem": problem,
-        "online_url": online_url or (last or {}).get("online_url"),
         "currency": statement.currency,
         **_seen(statement, remote),
     }
-    if last is not None and all(last.get(name) == row.get(name) for name in OBSERVED):
-        return last
     if remote is not None:
         row["updated_at"] = instant(remote.get("UpdatedDateUTC"))
         row["raw"] = encode(remote)
-    tx.record(tables.documents, **row)
     return row
+
+
+def adoption(
+    statement: Statement, history: History, sent: Json, remote: Json
+) -> list[tuple[str, Json]]:
+    """The facts, as (table, values), by which a document in Xero is recorded as a statement's: that
+    of an attempt whose outcome was not known, if there is one."""
+    facts: list[tuple[str, Json]] = []
+    outcome: Json = {"status": "ok", "external_id": id_of(remote), "answer": encode(remote)}
+    if history.open_creates:
+        outcome["intent_id"] = history.open_creates[-1]
+    else:
+        outcome["intent_id"] = uuid.uuid4().hex
+        intent = {"kind": ADOPT, "subject": statement.number, "body": sent}
+        keys = {"intent_id": outcome["intent_id"], "idempotency_key": outcome["intent_id"]}
+        facts.append((tables.intents.name, intent | keys))
+    facts.append((tables.outcomes.name, outcome))
+    state = "published" if remote.get("Status") in APPROVED else "draft"
+    facts.append((tables.documents.name, _observation(statement, remote, state=state)))
+    return facts
 
 
 def _seen(statement: Statement, remote: Json | None) -> Json:

@@ -59,10 +59,16 @@ def test_a_restored_month(invoiced: Any, tmp_path: Path) -> None:
         reminded = new.run("remind", "--apply", **online)
         assert reminded.code == 1
         assert "run m2c reconcile" in reminded.err
+        unconnected = new.run("reconcile", "--json", **env)
+        assert unconnected.code == 1
+        assert unconnected.json()["xero"] == "not_compared"
         reconciled = new.run("reconcile", "--json", **online)
-        assert reconciled.code == 1
-        assert reconciled.json()["xero"] == "not_compared"
-        assert new.run("publish", PERIOD, "--apply", **online).code == 1
+        assert reconciled.code == 0, reconciled.out
+        assert reconciled.json()["xero"] == "compared"
+        # This Xero is an empty one: what is gone there is for a person, and not made again.
+        published = new.run("publish", PERIOD, "--apply", **online)
+        assert published.code == 1
+        assert "no longer in Xero" in published.out
         assert [r for r in xero.admin.requests() if r["method"] in ("PUT", "POST")
                 and "connect/token" not in r["path"]] == []  # fmt: skip
     # What was issued is issued; nothing new is.

@@ -235,7 +235,7 @@ def test_a_ledger_that_used_xero_stays_shut_while_xero_is_not_compared(
 
 
 class ReadsXero:
-    """What a later version plugs in."""
+    """A step in the place of the one that reads Xero."""
 
     name = "Xero"
     state = "not_compared"
