@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import httpx
 from sqlalchemy import select
 
 from exporters.ledger import Ledger, tables
@@ -154,7 +155,12 @@ class Bench:
         return number
 
     def publish(
-        self, *, apply: bool = True, period: str = "2026-10", **config: Any
+        self,
+        *,
+        apply: bool = True,
+        period: str = "2026-10",
+        http: httpx.Client | None = None,
+        **config: Any,
     ) -> PublishReport:
         """One publishing run."""
         return publish(
@@ -165,6 +171,7 @@ class Bench:
             clock=self.clock,
             apply=apply,
             sleep=self.sleep,
+            http=http,
             timer=lambda: self.clock().timestamp(),
         )
 

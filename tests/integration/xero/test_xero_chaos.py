@@ -1,13 +1,22 @@
-"""Faults drawn at random, run after run: in the end each document is there once, to the cent."""
+"""Faults and kills drawn at random, run after run: in the end each document is there once, to the
+cent. `M2C_XERO_FAULTS` draws more sequences than the usual few."""
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
+import httpx
 import pytest
+
+from exporters.ledger import Ledger, Transaction
+
+SEQUENCES = int(os.environ.get("M2C_XERO_FAULTS", "12"))
 
 KINDS = ("hang", "truncate", "status", "html")
 PLACES = (
@@ -22,7 +31,69 @@ PLACES = (
 )
 
 
-@pytest.mark.parametrize("seed", range(12))
+class KilledError(BaseException):
+    """The process ends here; nothing may catch it."""
+
+
+class Mortal(httpx.Client):
+    """Ends the process before a request is sent, or when its answer is there and nobody read it."""
+
+    def __init__(self, lives: int, *, answered: bool) -> None:
+        super().__init__(timeout=0.3)
+        self._lives, self._answered = lives, answered
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        self._lives -= 1
+        if self._lives == 0 and not self._answered:
+            raise KilledError
+        response = super().send(request, **options)
+        if self._lives == 0:
+            raise KilledError
+        return response
+
+
+@contextmanager
+def mortal_ledger(ledger: Ledger, lives: int, *, written: bool) -> Iterator[None]:
+    """Ends the process before something is written down, or right after."""
+    left = [lives]
+    real = ledger.transaction
+
+    @contextmanager
+    def transaction() -> Iterator[Transaction]:
+        left[0] -= 1
+        if left[0] == 0 and not written:
+            raise KilledError
+        with real() as tx:
+            yield tx
+        if left[0] == 0:
+            raise KilledError
+
+    ledger.transaction = transaction  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del ledger.transaction  # type: ignore[method-assign]
+
+
+def publish_and_perhaps_die(bench: Any, chance: random.Random) -> str:
+    """One run; how it was to end, in words."""
+    way, lives = chance.choice(("", "send", "write")), chance.randint(1, 25)
+    after = chance.random() < 0.5
+    try:
+        if way == "send":
+            with Mortal(lives, answered=after) as http:
+                bench.publish(read_seconds=0.3, http=http)
+        elif way == "write":
+            with mortal_ledger(bench.ledger, lives, written=after):
+                bench.publish(read_seconds=0.3)
+        else:
+            bench.publish(read_seconds=0.3)
+    except KilledError:
+        return f"killed at {way} {lives}, {after=}"
+    return "not killed"
+
+
+@pytest.mark.parametrize("seed", range(SEQUENCES))
 def test_exactly_once_whatever_fails(bench: Any, make_line: Any, seed: int) -> None:
     chance = random.Random(seed)
     bench.admin.call("limits", minute=5000)
@@ -53,7 +124,7 @@ def test_exactly_once_whatever_fails(bench: Any, make_line: Any, seed: int) -> N
                 fault["when"] = "before"
             drawn.append((kind, fault))
             bench.admin.fault(kind, **fault)
-        bench.publish(read_seconds=0.3)
+        drawn.append((publish_and_perhaps_die(bench, chance), {}))
         if chance.random() < 0.5:
             bench.poll()
         if chance.random() < 0.3:
