@@ -1,5 +1,6 @@
 """Both databases that a ledger can be in. A test that asks for `ledger_url` runs on each, unless it
-also looks into the SQLite file (`ledger_file`) or is marked `sqlite_only`."""
+also looks into the SQLite file (`ledger_file`) or is marked `sqlite_only`. And the check of what is
+sent to a local Xero (`wire`)."""
 
 from __future__ import annotations
 
@@ -16,6 +17,13 @@ import pytest
 
 from connectors.sandbox.postgres import PostgresServer, find_installations
 from exporters.ledger import Ledger
+from tests.wire import (  # noqa: F401 - hooks and fixtures of the whole run
+    _requests_are_seen,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+    requests_are_as_described,
+)
 
 INSTALL = "PostgreSQL is not installed: apt-get install postgresql, or pip install pgserver"
 TEMPLATE = "ledger_template"

@@ -15,17 +15,19 @@ import pytest
 
 from exporters.xero.compare import element_errors, id_of
 from exporters.xero.wire import day, decode, instant, items, money
+from tests.wire import Check, described
 
 SHARED = Path(__file__).parents[4] / "shared" / "xero"
 FIXTURES = SHARED / "fixtures"
 
 
 @pytest.fixture
-def check(xero_description: Any) -> Any:
+def check() -> Check:
     """The check of a request."""
-    if xero_description is None:
+    found = described()
+    if found is None:
         pytest.skip(f"needs {SHARED / 'xero_accounting.yaml'} and: pip install openapi-core")
-    return xero_description
+    return found
 
 
 def test_every_request_of_a_full_month_is_as_described(

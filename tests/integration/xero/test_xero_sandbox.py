@@ -39,6 +39,7 @@ def api(xero_sandbox: XeroSandbox) -> Iterator[httpx.Client]:
             auth=(CLIENT_ID, CLIENT_SECRET),
         )
         http.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
+        http.headers["x-by-hand"] = "yes"
         http.headers["xero-tenant-id"] = env["M2C_XERO_TENANT_ID"]
         yield http
 
