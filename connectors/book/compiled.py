@@ -210,7 +210,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         "xero_accounts": _text("charge_code account_code"),
         "xero_tax_types": _text("tax_code tax_type"),
         "xero_tracking": _text("dimension category"),
-        "xero_options": _text("branding_theme"),
+        "xero_options": _text("branding_theme statement_url"),
         "dunning_policies": [
             ("policy_id", TEXT),
             ("only_above", MONEY),
@@ -616,7 +616,9 @@ _ROWS: Mapping[str, Callable[[Book], Rows]] = {
         {"tax_code": code, "tax_type": kind} for code, kind in book.xero.tax_types.items()
     ],
     "xero_tracking": _xero_tracking,
-    "xero_options": lambda book: [{"branding_theme": book.xero.branding_theme}],
+    "xero_options": lambda book: [
+        {"branding_theme": book.xero.branding_theme, "statement_url": book.xero.statement_url}
+    ],
     "dunning_policies": _dunning_policies,
     "dunning_stages": _dunning_stages,
 }

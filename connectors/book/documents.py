@@ -23,6 +23,7 @@ from connectors.book.scalars import (
     Identifier,
     MinuteOfDay,
     Money,
+    StatementUrl,
     Text,
     Tolerance,
     YamlBool,
@@ -123,6 +124,7 @@ class XeroMapping(Document):
     tax_types: Mapping[Identifier, Text] = Field(default_factory=dict)
     tracking: XeroTracking = XeroTracking()
     branding_theme: Text | None = None
+    statement_url: StatementUrl | None = None
 
 
 class CalendarBand(Document):

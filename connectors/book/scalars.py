@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any, NoReturn
+from urllib.parse import urlsplit
 
 from pydantic import PlainValidator
 from pydantic_core import PydanticCustomError
@@ -353,6 +354,17 @@ def _environment_name(value: object) -> str:
     return text
 
 
+def _statement_url(value: object) -> str:
+    text = _text(value)
+    fields = re.findall(r"\{([^{}]*)\}", text)
+    parts = urlsplit(re.sub(r"\{[^{}]*\}", "x", text))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        refuse("expected the address of a statement, such as https://billing.example.com/{number}")
+    if "number" not in fields or set(fields) - {"number", "period", "payer_id"}:
+        refuse("expected an address with {number}, and at most {period} and {payer_id} besides")
+    return text
+
+
 Text = Annotated[str, PlainValidator(_text)]
 Identifier = Annotated[str, PlainValidator(_identifier)]
 GroupIdentifier = Annotated[str, PlainValidator(_group_identifier)]
@@ -375,6 +387,7 @@ Moment = Annotated[When, PlainValidator(_when)]
 MinuteOfDay = Annotated[int, PlainValidator(_minute_of_day)]
 Email = Annotated[str, PlainValidator(_email)]
 Language = Annotated[str, PlainValidator(_language)]
+StatementUrl = Annotated[str, PlainValidator(_statement_url)]
 EnvironmentName = Annotated[str, PlainValidator(_environment_name)]
 YamlBool = Annotated[bool, PlainValidator(_yaml_bool)]
 Yes = Annotated[bool, PlainValidator(_yes)]

@@ -88,6 +88,7 @@ class BookFacts:
     site_category: str | None
     region_category: str | None
     branding_theme: str | None
+    statement_url: str | None
     tenants: Mapping[str, str]
 
 
@@ -171,7 +172,7 @@ def read_book(marts_path: Path) -> BookFacts:
     """The book's facts from the published marts. Raises MartsError when they are not there."""
     with open_marts(marts_path) as marts:
         tracking = {row["dimension"]: row["category"] for row in marts.table("xero_tracking")}
-        themes = [row["branding_theme"] for row in marts.table("xero_options")]
+        options = next(iter(marts.table("xero_options")), {})
         return BookFacts(
             payers={
                 payer_id: Payer(
@@ -194,7 +195,8 @@ def read_book(marts_path: Path) -> BookFacts:
             tax_types={r["tax_code"]: r["tax_type"] for r in marts.table("xero_tax_types")},
             site_category=tracking.get("site"),
             region_category=tracking.get("region"),
-            branding_theme=next((theme for theme in themes if theme), None),
+            branding_theme=options.get("branding_theme") or None,
+            statement_url=options.get("statement_url") or None,
             tenants={
                 seller_id: row["xero_tenant_id"]
                 for seller_id, row in marts.sellers().items()

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
+from urllib.parse import quote
 
 from exporters.xero.client import Kind
 from exporters.xero.facts import BookFacts, Line, Payer, Statement
@@ -133,6 +134,15 @@ def reference(statement: Statement, facts: BookFacts) -> str:
     return payer.po_number if payer is not None else ""
 
 
+def statement_url(template: str, statement: Statement) -> str:
+    """Where the payer finds the statement: the template of xero.yml, filled in."""
+    return template.format(
+        number=quote(statement.number, safe=""),
+        period=statement.period,
+        payer_id=quote(statement.payer_id, safe=""),
+    )
+
+
 def account_code(line: Line, facts: BookFacts) -> str:
     """The account of a charge. Raises MappingProblemError when xero.yml has none."""
     code = facts.accounts.get(line.charge_code) or facts.accounts.get("default")
@@ -192,6 +202,8 @@ def document(
         body["DueDate"] = statement.due_date.isoformat()
     if theme_id is not None:
         body["BrandingThemeID"] = theme_id
+    if facts.statement_url is not None and not credit:
+        body["Url"] = statement_url(facts.statement_url, statement)
     return body
 
 

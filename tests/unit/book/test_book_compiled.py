@@ -194,7 +194,7 @@ def test_documents_are_tables(out: Path) -> None:
     ]
     assert ("default", "0200") in rows(out, "xero_accounts")
     assert rows(out, "xero_tracking") == [("site", "Site"), ("region", "Region")]
-    assert rows(out, "xero_options") == [(None,)]
+    assert rows(out, "xero_options") == [(None, None)]
     assert rows(out, "dunning_stages", "stage_no, stage, copy_to, requires, notice_days") == [
         (1, "first", None, None, None),
         (2, "last", "head", None, None),

@@ -70,6 +70,7 @@ def book(**changes: Any) -> BookFacts:
         "site_category": "Site",
         "region_category": "Region",
         "branding_theme": None,
+        "statement_url": None,
         "tenants": {},
     }
     return BookFacts(**(base | changes))
@@ -184,6 +185,13 @@ def test_invoice() -> None:
         {"Name": "Region", "Option": "nordic"},
     ]
     assert "BrandingThemeID" not in body
+
+
+def test_the_invoice_says_where_the_statement_is() -> None:
+    facts = book(statement_url="https://bills.example/{payer_id}/{period}/{number}.pdf")
+    body = mapping.document(statement(make()), facts, contact_id="x")
+    assert body["Url"] == "https://bills.example/p1/2026-10/p1-0001.pdf"
+    assert "Url" not in mapping.document(statement(make()), book(), contact_id="x")
 
 
 def test_credit_note_turns_all_signs() -> None:

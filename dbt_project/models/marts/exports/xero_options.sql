@@ -1,2 +1,4 @@
-select branding_theme
+select
+    branding_theme,
+    statement_url
 from {{ source('book', 'xero_options') }}
