@@ -13,7 +13,12 @@ from orchestration.defs.billing.assets import billing_assets
 from orchestration.defs.care.assets import data_dir_backup
 from orchestration.defs.collections.assets import alert_notices, reminders
 from orchestration.defs.invoicing.assets import invoicing_assets
-from orchestration.defs.jobs import JOBS, SCHEDULES, refresh_marts_after_money
+from orchestration.defs.jobs import (
+    JOBS,
+    SCHEDULES,
+    payments_when_xero_calls,
+    refresh_marts_after_money,
+)
 from orchestration.defs.landing.assets import compacted_days, landing_asset, site_specs
 from orchestration.defs.warehouse import assets as warehouse
 from orchestration.resources import DataDirResource
@@ -53,7 +58,7 @@ def build_definitions(data_dir: DataDir) -> dg.Definitions:
         ],
         jobs=JOBS,
         schedules=SCHEDULES,
-        sensors=[refresh_marts_after_money, alert_on_failure],
+        sensors=[refresh_marts_after_money, payments_when_xero_calls, alert_on_failure],
         resources={"data_dir": DataDirResource(root=str(data_dir.root)), "dbt": dbt_resource()},
         loggers={"console": _console(os.environ.get("M2C_LOG_LEVEL", "INFO"))},
     )

@@ -73,6 +73,10 @@ class DataDir:
         return self.warehouse / "context"
 
     @property
+    def xero_wakes(self) -> Path:
+        return self.root / "xero" / "wakes"
+
+    @property
     def marts(self) -> Path:
         return self.root / "published" / "marts.duckdb"
 

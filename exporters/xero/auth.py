@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 import httpx
@@ -69,7 +70,7 @@ class AppTokens:
 
     def _renew(self) -> None:
         form = {"grant_type": "client_credentials", "scope": " ".join(SCOPES)}
-        answer = _ask(self._config, self._http, form)
+        answer = ask(self._config, self._http, form)
         self._token = str(answer["access_token"])
         self._expires = self._clock() + timedelta(seconds=int(answer["expires_in"]))
 
@@ -101,15 +102,8 @@ class RotatingTokens:
                 if token and token != refused and self._clock() < _expiry(kept) - EARLY:
                     return token
                 form = {"grant_type": "refresh_token", "refresh_token": kept["refresh_token"]}
-                answer = _ask(self._config, self._http, form)
-                expires = self._clock() + timedelta(seconds=int(answer["expires_in"]))
-                self._write(
-                    {
-                        "refresh_token": answer.get("refresh_token") or kept["refresh_token"],
-                        "access_token": answer["access_token"],
-                        "expires_at": expires.isoformat(),
-                    }
-                )
+                answer = ask(self._config, self._http, form)
+                _write(self._file, {**kept, **answer}, self._clock())
                 return str(answer["access_token"])
         except Timeout:
             raise UnavailableError(
@@ -121,8 +115,8 @@ class RotatingTokens:
             kept = json.loads(self._file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise XeroAuthError(
-                f"{self._file} is missing: connect the app to the organisation once and put "
-                '{"refresh_token": "…"} there'
+                f"{self._file} is missing: connect the app to the organisation once, with "
+                "m2c xero connect"
             ) from None
         except ValueError:
             raise XeroAuthError(f"{self._file} is no JSON; connect the app again") from None
@@ -130,18 +124,33 @@ class RotatingTokens:
             raise XeroAuthError(f"{self._file} holds no refresh_token; connect the app again")
         return kept
 
-    def _write(self, content: Json) -> None:
-        folder = self._file.parent
-        ignore = folder / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
-        # mkstemp makes the file 0600, before a byte of the secret is in it.
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".xero_token.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, self._file)  # noqa: PTH105 - the atomic replacement is the point
+
+def keep_tokens(config: XeroConfig, answer: Json, clock: Callable[[], datetime]) -> None:
+    """Keep the tokens of a new consent in the place of those that are there."""
+    folder = config.token_file.parent
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not answer.get("refresh_token"):
+        raise XeroAuthError("Xero gave no refresh token: the app lacks the scope offline_access")
+    with FileLock(folder / "xero_token.lock", timeout=LOCK_SECONDS):
+        _write(config.token_file, answer, clock())
+
+
+def _write(path: Path, answer: Json, now: datetime) -> None:
+    ignore = path.parent / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+    content = {
+        "refresh_token": answer["refresh_token"],
+        "access_token": answer["access_token"],
+        "expires_at": (now + timedelta(seconds=int(answer["expires_in"]))).isoformat(),
+    }
+    # mkstemp makes the file 0600, before a byte of the secret is in it.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".xero_token.")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(name, path)  # noqa: PTH105 - the atomic replacement is the point
 
 
 def _expiry(kept: Json) -> datetime:
@@ -152,7 +161,8 @@ def _expiry(kept: Json) -> datetime:
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
-def _ask(config: XeroConfig, http: httpx.Client, form: dict[str, str]) -> Json:
+def ask(config: XeroConfig, http: httpx.Client, form: dict[str, str]) -> Json:
+    """Ask for a token with this form. Raises XeroAuthError if Xero gives none."""
     url = f"{config.identity_url}/connect/token"
     try:
         answer = http.post(url, data=form, auth=(config.client_id, config.client_secret))

@@ -72,6 +72,7 @@ class Transport:
         self._counting = threading.Lock()
         self.calls = 0
         self.writes = 0
+        self.day_limit_left: int | None = None
 
     def select_header_accept(self, accepts: Sequence[str]) -> str:  # noqa: ARG002
         """The SDK asks which form of answer we want."""
@@ -183,6 +184,9 @@ class Transport:
             self._pace.unanswered()
             raise
         self._pace.answered(minute, response.headers)
+        left = response.headers.get("X-DayLimit-Remaining", "")
+        if left.isdigit():
+            self.day_limit_left = int(left)
         return response
 
     def _until_free(self, response: httpx.Response) -> float | None:
@@ -253,6 +257,11 @@ class XeroClient:
     def writes(self) -> int:
         """Writes attempted so far."""
         return self._transport.writes
+
+    @property
+    def day_limit_left(self) -> int | None:
+        """Calls that Xero still takes today, as its last answer told."""
+        return self._transport.day_limit_left
 
     # Reading
 

@@ -151,11 +151,16 @@ def account_code(line: Line, facts: BookFacts) -> str:
     return code
 
 
+def no_tax_type(tax_code: str) -> str:
+    """That xero.yml lacks a tax code, in words."""
+    return f"xero.yml: tax_types has no {tax_code}"
+
+
 def tax_type(line: Line, facts: BookFacts) -> str:
     """The tax type of a tax code. Raises MappingProblemError when xero.yml has none."""
     found = facts.tax_types.get(line.tax_code)
     if found is None:
-        raise MappingProblemError(f"xero.yml: tax_types has no {line.tax_code}")
+        raise MappingProblemError(no_tax_type(line.tax_code))
     return found
 
 

@@ -5,7 +5,7 @@ One fault holds back the documents that need the missing thing; the others go. N
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -79,10 +79,7 @@ def problems(statement: Statement, facts: BookFacts, settings: Settings) -> list
         found.append(f"the number is longer than {MAX_NUMBER} characters")
     if statement.payer_id not in facts.payers:
         found.append(f"payer {statement.payer_id} is not in the published marts: build again")
-    if statement.currency not in settings.currencies:
-        found.append(
-            f"the organisation has no currency {statement.currency}: add it in Xero's settings"
-        )
+    found += missing_currencies([statement.currency], settings)
     if settings.locked_until is not None and statement.issue_date <= settings.locked_until:
         found.append(
             f"the issue date {statement.issue_date} is not after Xero's lock date "
@@ -94,32 +91,55 @@ def problems(statement: Statement, facts: BookFacts, settings: Settings) -> list
         found.append("the issued lines do not add up to the issued net amount")
     for line in statement.lines:
         try:
-            account = mapping.account_code(line, facts)
-            if not settings.accounts.get(account, False):
-                found.append(
-                    f"account {account} of charge {line.charge_code} is not active in Xero"
-                )
+            found += account_problems(line.charge_code, mapping.account_code(line, facts), settings)
         except mapping.MappingProblemError as error:
             found.append(str(error))
-        try:
-            tax_type = mapping.tax_type(line, facts)
-            active, rate = settings.tax_rates.get(tax_type, (False, None))
-            if not active:
-                found.append(f"tax type {tax_type} of {line.tax_code} is not active in Xero")
-            elif rate != line.tax_rate_percent:
-                found.append(
-                    f"tax type {tax_type} is {rate} % in Xero, {line.tax_code} is "
-                    f"{line.tax_rate_percent.normalize():f} % in the book"
-                )
-        except mapping.MappingProblemError as error:
-            found.append(str(error))
+        found += tax_problems(
+            line.tax_code, facts.tax_types.get(line.tax_code), line.tax_rate_percent, settings
+        )
         for item in mapping.tracking(line, facts):
-            if item["Option"] not in settings.tracking.get(item["Name"], frozenset()):
-                found.append(
-                    f"tracking category {item['Name']} has no active option {item['Option']}"
-                    " in Xero"
-                )
+            found += tracking_problems(item["Name"], item["Option"], settings)
     return list(dict.fromkeys(found))
+
+
+def missing_currencies(currencies: Iterable[str], settings: Settings) -> list[str]:
+    """Currencies that the organisation does not have."""
+    return [
+        f"the organisation has no currency {currency}: add it in Xero's settings"
+        for currency in currencies
+        if currency not in settings.currencies
+    ]
+
+
+def account_problems(charge_code: str, account: str, settings: Settings) -> list[str]:
+    """Why a charge cannot go to its account."""
+    if settings.accounts.get(account, False):
+        return []
+    return [f"account {account} of charge {charge_code} is not active in Xero"]
+
+
+def tax_problems(
+    tax_code: str, tax_type: str | None, percent: Decimal, settings: Settings
+) -> list[str]:
+    """Why a tax code at its percentage cannot go out under its tax type."""
+    if tax_type is None:
+        return [mapping.no_tax_type(tax_code)]
+    active, rate = settings.tax_rates.get(tax_type, (False, None))
+    if not active:
+        return [f"tax type {tax_type} of {tax_code} is not active in Xero"]
+    if rate != percent:
+        return [
+            f"tax type {tax_type} is {rate} % in Xero, {tax_code} is "
+            f"{percent.normalize():f} % in the book"
+        ]
+    return []
+
+
+def tracking_problems(category: str, option: str, settings: Settings) -> list[str]:
+    """Why a line cannot be tracked under an option."""
+    if option in settings.tracking.get(category, frozenset()):
+        return []
+    return [f"tracking category {category} has no active option {option} in Xero"]
 
 
 @dataclass(frozen=True)

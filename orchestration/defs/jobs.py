@@ -9,6 +9,7 @@ from datetime import timedelta
 import dagster as dg
 
 from connectors.book import load_book
+from exporters.xero import wakes
 from orchestration.defs.warehouse.assets import (
     SAME_PERIODS_TAG,
     dbt_models,
@@ -146,6 +147,19 @@ def monthly_close(
 def hourly_payments(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Every hour: what was paid."""
     return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())
+
+
+@dg.sensor(job=payments, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+def payments_when_xero_calls(
+    context: dg.SensorEvaluationContext,  # noqa: ARG001 - Dagster passes it
+    data_dir: DataDirResource,
+) -> dg.RunRequest | dg.SkipReason:
+    """When a webhook told that something changed in Xero (m2c xero webhooks): what was paid."""
+    marks = wakes.waiting(data_dir.layout().xero_wakes)
+    if not marks:
+        return dg.SkipReason("Nobody told of a change in Xero since the last poll.")
+    # A storm of events is one run; if that fails, the hourly poll answers them.
+    return dg.RunRequest(run_key=marks[-1].name)
 
 
 @dg.schedule(job=remind, cron_schedule="0 8 * * *", execution_timezone="UTC")

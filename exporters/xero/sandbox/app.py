@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, unquote
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from exporters.xero.sandbox import consent
 from exporters.xero.sandbox.errors import (
     ElementError,
     NotFoundError,
@@ -39,6 +40,7 @@ from exporters.xero.sandbox.gate import (
     basic_credentials,
     put_path,
 )
+from exporters.xero.sandbox.hooks import Hooks
 from exporters.xero.sandbox.organisation import KINDS, Organisation, page_of
 from exporters.xero.sandbox.seed import Seed, add_tracking, apply_seed, tax_rate
 from exporters.xero.sandbox.store import Store
@@ -96,6 +98,7 @@ class LocalXero:
         self.tokens = Tokens(self.store)
         apply_seed(self.store, seed or Seed())
         self.store.commit()
+        self.hooks = Hooks(tenant=str(self.org.settings()["OrganisationID"]))
 
     def now(self) -> datetime:
         """The server's time."""
@@ -164,7 +167,7 @@ class LocalXero:
             if reply.status >= 400:
                 self.store.rollback()
             else:
-                self.store.commit()
+                self.hooks.changed(self.store.commit(), self.now())
             return reply
 
     # The accounting API ------------------------------------------------------------------------
@@ -591,6 +594,8 @@ class LocalXero:
     def _other(self, request: Request, path: str, body: bytes) -> Reply:
         if path == "/connect/token" and request.method == "POST":
             return self._token(request, body)
+        if path == "/identity/connect/authorize":
+            return self._consent(request, body)
         if path == "/connections" and request.method == "GET":
             problem = self.tokens.check(request.headers.get("authorization"), self.now())
             if problem is not None:
@@ -616,6 +621,15 @@ class LocalXero:
             return _html(self._front_page())
         raise NotFoundError(path)
 
+    def _consent(self, request: Request, body: bytes) -> Reply:
+        posted = request.method == "POST"
+        text = body.decode("utf-8", "replace") if posted else request.url.query
+        asked = {k: v[-1] for k, v in parse_qs(text, keep_blank_values=True).items()}
+        if posted:
+            location = consent.answer(self.store, asked, self.now())
+            return Reply(303, b"", "text/html; charset=utf-8", {"Location": location})
+        return _html(consent.page(self.store, asked, organisation=str(self.org.settings()["Name"])))
+
     def _token(self, request: Request, body: bytes) -> Reply:
         form = {k: v[-1] for k, v in parse_qs(body.decode("utf-8", "replace")).items()}
         credentials = basic_credentials(request.headers.get("authorization"))
@@ -638,6 +652,13 @@ class LocalXero:
                 return _json({"error": "invalid_grant"}, 400)
             answer["refresh_token"] = self.tokens.new_refresh(client_id)
             answer["scope"] = "offline_access"
+        elif grant == "authorization_code":
+            scope = consent.spend(self.store, form, client_id, now)
+            if scope is None:
+                return _json({"error": "invalid_grant"}, 400)
+            answer["scope"] = scope
+            if "offline_access" in scope.split():
+                answer["refresh_token"] = self.tokens.new_refresh(client_id)
         else:
             return _json({"error": "unsupported_grant_type"}, 400)
         answer["access_token"] = self.tokens.new_access(client_id, now, tenants=[tenant])
@@ -778,6 +799,9 @@ class LocalXero:
     def _admin_allocate(self, *, overpayment: str, invoice: str, amount: str | Decimal) -> Json:
         element = {"Invoice": {"InvoiceNumber": invoice}, "Amount": Decimal(amount)}
         return self.org.render_allocation(self.org.allocate("overpayment", overpayment, element))
+
+    def _admin_webhook(self, *, url: str, key: str) -> Json:
+        return {"intent_to_receive": self.hooks.to(url, key)}
 
     def _admin_reminders(self, *, enabled: bool) -> None:
         body = self.org.settings()

@@ -210,6 +210,11 @@ class XeroSandbox:
         self._thread.join(timeout=10)
         self._socket.close()
 
+    def wait(self) -> None:
+        """Serve until this process is interrupted."""
+        while self._thread.is_alive():
+            self._thread.join(timeout=1.0)
+
     def environment(self) -> dict[str, str]:
         """The environment variables that point the exporter here."""
         settings = self.app.org.settings()

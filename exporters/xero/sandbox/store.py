@@ -81,10 +81,16 @@ class Store:
         row = self._db.execute("SELECT content FROM blobs WHERE id = ?", (key,)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def commit(self) -> None:
-        """Make the staged changes durable and visible, all or none."""
+    def commit(self) -> list[tuple[str, str, bool]]:
+        """Make the staged changes durable and visible, all or none; kind and id of each object
+        that is there now, and whether it is new."""
         if not self._staged and not self._blobs:
-            return
+            return []
+        changed = [
+            (kind, key, key not in self._objects.get(kind, {}))
+            for (kind, key), body in self._staged.items()
+            if body is not None
+        ]
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for (kind, key), body in self._staged.items():
@@ -108,6 +114,7 @@ class Store:
             else:
                 self._objects.setdefault(kind, {})[key] = body
         self.rollback()
+        return changed
 
     def rollback(self) -> None:
         """Forget the staged changes."""

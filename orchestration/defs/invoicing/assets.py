@@ -4,7 +4,7 @@ import os
 
 import dagster as dg
 
-from exporters.xero import XeroConfig, poll_payments, publish
+from exporters.xero import XeroConfig, poll_payments, publish, wakes
 from orchestration.dbt import OWNERS
 from orchestration.partitions import period_partitions
 from orchestration.rehearsal import refuse_outside_loopback
@@ -64,6 +64,7 @@ def invoicing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
     )
     def payments_received(data_dir: DataDirResource) -> dg.MaterializeResult:
         layout = data_dir.layout()
+        marks = wakes.waiting(layout.xero_wakes)
         with data_dir.open_ledger(acting_as="payments") as ledger:
             report = poll_payments(
                 ledger,
@@ -71,6 +72,8 @@ def invoicing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
                 clock=data_dir.clock(),
                 marts_path=layout.marts,
             )
+        if report.failure is None and report.deferred_until is None:
+            wakes.answered(marks)
         return materialized(
             report.as_dict(), words=report.describe().splitlines(), exit_code=report.exit_code
         )

@@ -37,6 +37,8 @@ INSERT INTO xero_tracking VALUES ('site', 'Site'), ('region', 'Region');
 CREATE TABLE xero_options (branding_theme VARCHAR);
 CREATE TABLE sellers (seller_id VARCHAR, xero_tenant_id VARCHAR);
 INSERT INTO sellers VALUES ('main', NULL);
+CREATE TABLE tax_rules (tax_code VARCHAR, rate_percent DECIMAL(9,4));
+INSERT INTO tax_rules VALUES ('NO25', 25), ('RC', 0);
 """
 SEED = Seed(
     accounts={"200": "Sales", "201": "Energy"},

@@ -1,0 +1,124 @@
+"""Webhooks only wake the poll: right signatures leave a mark, wrong ones nothing, and no mark is
+lost between the receiver and the poll."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from exporters.xero import wakes
+from exporters.xero.webhooks import MAX_BODY, receiver
+
+KEY = "k/2+signing-key="
+TENANT = "5a1e9f10-2f5b-4a64-9d0c-6d3263617368"
+
+
+@pytest.fixture
+def marks(tmp_path: Path) -> Path:
+    """Where marks are left."""
+    return tmp_path / "xero" / "wakes"
+
+
+@pytest.fixture
+def address(marks: Path) -> Iterator[str]:
+    """A receiver that serves."""
+    application = receiver(KEY, marks, clock=lambda: datetime.now(UTC), tenants=lambda: [TENANT])
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(application, log_level="error", server_header=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/xero"
+        server.should_exit = True
+        thread.join(10)
+
+
+def sign(body: bytes, key: str = KEY) -> dict[str, str]:
+    mac = hmac.new(key.encode(), body, hashlib.sha256).digest()
+    return {"x-xero-signature": base64.b64encode(mac).decode()}
+
+
+def event(category: str = "INVOICE", tenant: str = TENANT) -> dict[str, str]:
+    return {"eventCategory": category, "eventType": "UPDATE", "tenantId": tenant}
+
+
+def body_of(*events: dict[str, str]) -> bytes:
+    return json.dumps({"events": events, "entropy": "X"}).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "left"),
+    [
+        (body_of(event()), None, 200, 1),
+        (body_of(event("CREDITNOTE")), None, 200, 1),
+        (body_of(), None, 200, 0),
+        (body_of(event("CONTACT")), None, 200, 0),
+        (body_of(event(tenant="other")), None, 200, 0),
+        (body_of(event()), {}, 401, 0),
+        (body_of(event()), {"x-xero-signature": "no base64!"}, 401, 0),
+        (body_of(event()), sign(body_of(event()), "another key"), 401, 0),
+        (body_of(event()) + b" ", sign(body_of(event())), 401, 0),
+        (b"signed, and no JSON", None, 200, 1),
+        (b"x" * (MAX_BODY + 1), None, 413, 0),
+    ],
+)
+def test_answers(
+    address: str, marks: Path, body: bytes, headers: dict[str, str] | None, status: int, left: int
+) -> None:
+    answer = httpx.post(address, content=body, headers=sign(body) if headers is None else headers)
+    assert (answer.status_code, answer.content) == (status, b"")
+    assert "set-cookie" not in answer.headers
+    assert len(wakes.waiting(marks)) == left
+
+
+def test_nothing_else_is_served(address: str) -> None:
+    assert httpx.get(address).status_code == 405
+    assert httpx.post(address + "/other").status_code == 404
+
+
+def test_the_local_xero_tells_of_a_payment(bench: Any, address: str, marks: Path) -> None:
+    assert bench.admin.call("webhook", url=address, key=KEY) == {"intent_to_receive": True}
+    assert wakes.waiting(marks) == []
+    number = bench.issue()
+    bench.publish()
+    until = time.monotonic() + 5
+    while not wakes.waiting(marks) and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    wakes.answered(wakes.waiting(marks))
+    bench.admin.pay(number)
+    while not wakes.waiting(marks) and time.monotonic() < until + 5:
+        time.sleep(0.02)
+    (mark,) = wakes.waiting(marks)
+    assert json.loads(mark.read_text()) == {"tenants": [TENANT]}
+    assert set(bench.sandbox.app.hooks.answers) == {200, 401}
+
+
+def test_a_receiver_with_another_key_is_not_taken(bench: Any, address: str) -> None:
+    assert bench.admin.call("webhook", url=address, key="k") == {"intent_to_receive": False}
+
+
+def test_marks_left_while_a_poll_runs_are_for_the_next(tmp_path: Path) -> None:
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    first = wakes.leave(tmp_path, at=at, tenants=["b", "a"])
+    seen = wakes.waiting(tmp_path)
+    second = wakes.leave(tmp_path, at=at, tenants=[])
+    wakes.answered(seen)
+    wakes.answered(seen)
+    assert (first.exists(), wakes.waiting(tmp_path)) == (False, [second])
