@@ -109,6 +109,7 @@ class Bench:
         period: str = "2026-10",
         currency: str = "EUR",
         issued_on: date = date(2026, 11, 3),
+        seller: str = "main",
     ) -> str:
         """Freeze a statement in the ledger; its number."""
         self.issued += 1
@@ -127,7 +128,7 @@ class Bench:
                 period=period,
                 statement_kind="consolidated",
                 payer_id=payer,
-                seller_id="main",
+                seller_id=seller,
                 currency=currency,
                 net=net,
                 tax=tax,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+import shutil
+import time
+from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 
@@ -234,9 +238,54 @@ def test_both_grants(bench: Any, grant: str) -> None:
         assert bench.publish(grant=grant).exit_code == 0
 
 
-def test_two_organisations_by_seller(bench: Any) -> None:
+BEYOND_REACH = "00000000-0000-0000-0000-00000000beef"
+
+
+def test_an_organisation_that_refuses_does_not_hold_the_others(bench: Any, tmp_path: Path) -> None:
+    bench.marts = Path(shutil.copy(bench.marts, tmp_path / "marts.duckdb"))
+    with duckdb.connect(str(bench.marts)) as con:
+        con.execute("INSERT INTO sellers VALUES ('north', ?)", [BEYOND_REACH])
+    ours, theirs = bench.issue(), bench.issue(seller="north", payer="payer2")
+    report = bench.publish()
+    assert report.exit_code == 3
+    assert f"organisation {BEYOND_REACH}: Xero refuses access (403)" in str(report.failure)
+    assert [line.statement_number for line in report.lines] == [ours]
+    assert len(bench.live(ours)) == 1
+    assert bench.live(theirs) == []
+    bench.admin.pay(ours)
+    report = bench.poll()
+    assert (report.exit_code, report.changed) == (3, [ours])
+    assert f"organisation {BEYOND_REACH}" in str(report.failure)
+
+
+def test_the_only_organisation_refuses(bench: Any) -> None:
     bench.issue()
-    report = bench.publish(tenant_id="00000000-0000-0000-0000-00000000beef")
+    report = bench.publish(tenant_id=BEYOND_REACH)
     assert report.exit_code == 3
     assert "403" in str(report.failure)
     assert bench.writes() == []
+
+
+@pytest.mark.parametrize("skew", [timedelta(hours=-30), timedelta(hours=30)])
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_dates_and_polls_do_not_depend_on_this_machines_clock(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, zone: str, skew: timedelta
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        bench.clock = lambda: bench.sandbox.app.now() + skew
+        number = bench.issue(issued_on=date(2026, 10, 31))
+        assert bench.publish().exit_code == 0
+        document = bench.admin.invoice(number)
+        assert document["DateString"] == "2026-10-31T00:00:00"
+        assert bench.document(number)["date"] == date(2026, 10, 31)
+        bench.poll()
+        bench.admin.pay(number, on=date(2026, 11, 30))
+        assert bench.poll().changed == [number]
+        assert bench.poll().payments == []
+        bench.admin.advance(1900)
+        assert bench.publish().lines[0].action == "already there"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
