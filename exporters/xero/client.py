@@ -32,6 +32,7 @@ from exporters.xero.errors import (
     UncertainError,
 )
 from exporters.xero.pacing import Pace
+from exporters.xero.parts import in_parts
 from exporters.xero.wire import Json, decode, encode, items
 
 Kind = Literal["invoice", "credit_note"]
@@ -456,17 +457,13 @@ def _all_pages(call: Callable[[int], Answer], name: str) -> Iterator[Answer]:
 
 def _for_address(words: Sequence[str]) -> Iterator[list[str]]:
     """Parts that fit into an address, and whose documents fit on a page."""
-    part: list[str] = []
-    length = 0
-    for word in words:
-        size = len(quote(word, safe="")) + len(quote(" OR ", safe=""))
-        if part and (len(part) >= PAGE_SIZE or length + size > ADDRESS_LENGTH):
-            yield part
-            part, length = [], 0
-        part.append(word)
-        length += size
-    if part:
-        yield part
+    between = len(quote(" OR ", safe=""))
+    return in_parts(
+        words,
+        most=PAGE_SIZE,
+        room=ADDRESS_LENGTH,
+        size=lambda word: len(quote(word, safe="")) + between,
+    )
 
 
 def _typed(answer: Answer) -> Answer:

@@ -14,6 +14,7 @@ from exporters.xero.client import Kind, XeroClient
 from exporters.xero.compare import APPROVED, WAITING, differences, id_of
 from exporters.xero.errors import NotDoneError, UncertainError, XeroError
 from exporters.xero.facts import BookFacts, Statement
+from exporters.xero.parts import in_parts
 from exporters.xero.records import History
 from exporters.xero.report import Action, PlanLine, PublishReport
 from exporters.xero.wire import Json, encode
@@ -148,20 +149,13 @@ def new_key() -> str:
     return f"m2c-{uuid.uuid4()}"
 
 
-def batches(wanted: list[Item]) -> Iterator[list[Item]]:
+def batches(wanted: Sequence[Item]) -> Iterator[list[Item]]:
     """Batches of one kind, at most fifty documents and three megabytes each."""
     kinds: tuple[Kind, ...] = ("invoice", "credit_note")
     for kind in kinds:
-        batch: list[Item] = []
-        size = 0
-        for item in wanted:
-            if item.kind != kind:
-                continue
-            weight = len(encode(item.sent or {}))
-            if batch and (len(batch) >= BATCH or size + weight > BATCH_BYTES):
-                yield batch
-                batch, size = [], 0
-            batch.append(item)
-            size += weight
-        if batch:
-            yield batch
+        yield from in_parts(
+            (item for item in wanted if item.kind == kind),
+            most=BATCH,
+            room=BATCH_BYTES,
+            size=lambda item: len(encode(item.sent or {})),
+        )
