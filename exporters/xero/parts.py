@@ -11,8 +11,8 @@ Thing = TypeVar("Thing")
 def in_parts(
     things: Iterable[Thing], *, most: int, room: int, size: Callable[[Thing], int]
 ) -> Iterator[list[Thing]]:
-    """Parts of at most so many things, which together take up at most `room`; a thing that is larger
-    than that goes alone."""
+    """Parts of at most so many things, which together take up at most `room`; a thing that is
+    larger than that goes alone."""
     part: list[Thing] = []
     taken = 0
     for thing in things:

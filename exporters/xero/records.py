@@ -219,7 +219,9 @@ def adoption(
     facts: list[tuple[str, Json]] = []
     outcome: Json = {"status": "ok", "external_id": id_of(remote), "answer": encode(remote)}
     if history.open_creates:
-        outcome["intent_id"] = history.open_creates[-1]
+        *older, outcome["intent_id"] = history.open_creates
+        other = {"status": "failed", "message": "another attempt is in Xero"}
+        facts += [(tables.outcomes.name, {"intent_id": intent, **other}) for intent in older]
     else:
         outcome["intent_id"] = uuid.uuid4().hex
         intent = {"kind": ADOPT, "subject": statement.number, "body": sent}
