@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ def check_up(
 ) -> Checkup:
     """Look at every organisation of the book; with a period (`YYYY-MM`), at its issued statements
     too. Raises XeroConfigError without an organisation, MartsError without published marts."""
-    facts, wanted = read_book(marts_path), _Wanted.read(marts_path)
+    facts, wanted = read_book(marts_path), _Wanted.read(marts_path, clock().date())
     statements = read_statements(ledger, period) if ledger is not None and period else []
     report = Checkup()
     for tenant in organisations(config, marts_path):
@@ -124,6 +124,14 @@ def check_up(
     return report
 
 
+_RULES_IN_FORCE = """
+    SELECT tax_code, rate_percent FROM tax_rules
+    WHERE valid_from <= ? AND (valid_to IS NULL OR valid_to > ?)
+    QUALIFY row_number() OVER (
+        PARTITION BY site_jurisdiction, payer_country, charge_code ORDER BY valid_from DESC) = 1
+"""
+
+
 @dataclass(frozen=True)
 class _Wanted:
     """What the book's documents would use, beyond `BookFacts`. sellers: by payer."""
@@ -135,10 +143,10 @@ class _Wanted:
     sellers: dict[str, str]
 
     @classmethod
-    def read(cls, marts_path: Path) -> _Wanted:
+    def read(cls, marts_path: Path, today: date) -> _Wanted:
         with open_marts(marts_path) as marts:
             rates: dict[str, set[Decimal]] = {}
-            for row in marts.rows("SELECT tax_code, rate_percent FROM tax_rules"):
+            for row in marts.rows(_RULES_IN_FORCE, [today, today]):
                 rates.setdefault(row["tax_code"], set()).add(row["rate_percent"])
             sites = marts.rows("SELECT site_id, region FROM sites ORDER BY site_id")
             default = next(

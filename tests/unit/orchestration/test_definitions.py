@@ -162,10 +162,11 @@ def test_schedules_are_delivered_switched_off(definitions: dg.Definitions) -> No
     assert {s.default_status for s in schedules} == {dg.DefaultScheduleStatus.STOPPED}
 
 
-def test_alerts_are_delivered_switched_on(definitions: dg.Definitions) -> None:
+def test_sensors_are_delivered_switched_on(definitions: dg.Definitions) -> None:
     sensors = definitions.get_repository_def().sensor_defs
     assert {s.name: s.default_status for s in sensors} == {
         "alert_on_failure": dg.DefaultSensorStatus.RUNNING,
+        "payments_when_xero_calls": dg.DefaultSensorStatus.RUNNING,
         "refresh_marts_after_money": dg.DefaultSensorStatus.RUNNING,
     }
 
