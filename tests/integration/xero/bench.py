@@ -40,7 +40,8 @@ INSERT INTO sellers VALUES ('main', NULL);
 CREATE TABLE tax_rules (site_jurisdiction VARCHAR, payer_country VARCHAR, charge_code VARCHAR,
     tax_code VARCHAR, rate_percent DECIMAL(9,4), valid_from DATE, valid_to DATE);
 INSERT INTO tax_rules VALUES ('NO', 'NO', '*', 'NO25', 24, '2005-01-01', NULL),
-    ('NO', 'NO', '*', 'NO25', 25, '2020-01-01', NULL), ('*', 'EU', '*', 'RC', 0, '2020-01-01', NULL),
+    ('NO', 'NO', '*', 'NO25', 25, '2020-01-01', NULL),
+    ('*', 'EU', '*', 'RC', 0, '2020-01-01', NULL),
     ('NO', 'NO', 'rent', 'NO25', 12, '2020-01-01', '2021-01-01');
 """
 SEED = Seed(

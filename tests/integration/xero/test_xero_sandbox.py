@@ -305,8 +305,8 @@ def test_seed_from_marts_or_compiled_tables(xero_marts: Path, tmp_path: Path) ->
     copy.write_bytes(xero_marts.read_bytes())
     with duckdb.connect(str(copy)) as connection:
         connection.execute(
-            "CREATE OR REPLACE TABLE tax_rules AS SELECT 'NO25' AS tax_code, 25.0000::DECIMAL(9,4) AS"
-            " rate_percent, DATE '2026-01-01' AS valid_from"
+            "CREATE OR REPLACE TABLE tax_rules AS SELECT 'NO25' AS tax_code,"
+            " 25.0000::DECIMAL(9,4) AS rate_percent, DATE '2026-01-01' AS valid_from"
             " UNION ALL SELECT 'NO25', 24, DATE '2020-01-01'"
             " UNION ALL SELECT 'RC', 0, DATE '2020-01-01'"
         )
