@@ -8,7 +8,7 @@ human and breaks things on purpose; the real Xero has no such thing.
 from __future__ import annotations
 
 import asyncio
-import html
+import mimetypes
 import secrets
 import threading
 import uuid
@@ -18,7 +18,7 @@ from decimal import Decimal
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -42,6 +42,7 @@ from exporters.xero.sandbox.gate import (
 )
 from exporters.xero.sandbox.hooks import Hooks
 from exporters.xero.sandbox.organisation import KINDS, Organisation, page_of
+from exporters.xero.sandbox.pages import Pages, human_arguments
 from exporters.xero.sandbox.seed import Seed, add_tracking, apply_seed, tax_rate
 from exporters.xero.sandbox.store import Store
 from exporters.xero.sandbox.where import parse_where
@@ -98,6 +99,7 @@ class LocalXero:
         self.tokens = Tokens(self.store)
         apply_seed(self.store, seed or Seed())
         self.store.commit()
+        self.pages = Pages(self.store, self.org)
         self.hooks = Hooks(tenant=str(self.org.settings()["OrganisationID"]))
 
     def now(self) -> datetime:
@@ -615,10 +617,12 @@ class LocalXero:
                 ]
             )
         parts = [p for p in path.split("/") if p]
-        if len(parts) >= 2 and parts[0] == "online":
+        if len(parts) >= 2 and parts[0] in ("online", "document"):
             return self._online(request, parts)
+        if len(parts) == 2 and parts[0] == "human" and request.method == "POST":
+            return self._human(request, parts[1], body)
         if not parts:
-            return _html(self._front_page())
+            return _html(self.pages.front(request.query_params.get("problem", "")))
         raise NotFoundError(path)
 
     def _consent(self, request: Request, body: bytes) -> Reply:
@@ -665,72 +669,57 @@ class LocalXero:
         return _json(answer)
 
     def _online(self, request: Request, parts: list[str]) -> Reply:
-        found = [i for i in self.store.all("invoice") if i.get("_online") == parts[1]]
-        if not found:
-            raise NotFoundError(parts[1])
-        body = found[0]
-        if len(parts) == 3 and parts[2] == "pay" and request.method == "POST":
-            self.org.human_pay(body["InvoiceNumber"], amount=None, on=None, reference="Paid online")
-            location = f"/online/{parts[1]}"
-            return Reply(303, b"", "text/html; charset=utf-8", {"Location": location})
-        return _html(self._invoice_page(body))
-
-    def _invoice_page(self, body: Json) -> str:
-        shown = self.org.render_document("invoice", body, lines=True)
-        currency = html.escape(str(shown["CurrencyCode"]))
-        rows = "".join(
-            f"<tr><td>{html.escape(line['Description']).replace(chr(10), '<br>')}</td>"
-            f"<td class=n>{line['Quantity'].normalize():f}</td>"
-            f"<td class=n>{line['UnitAmount']}</td><td class=n>{line['TaxAmount']}</td>"
-            f"<td class=n>{line['LineAmount']}</td></tr>"
-            for line in shown["LineItems"]
-        )
-        due = Decimal(shown["AmountDue"])
-        if due > 0 and shown["Status"] == "AUTHORISED":
-            action = (
-                f"<form method=post action='/online/{body['_online']}/pay'>"
-                f"<button>Pay {due} {currency}</button></form>"
-            )
+        if parts[0] == "online":
+            kind = "invoice"
+            found = [i for i in self.store.all(kind) if i.get("_online") == parts[1]]
+            rest = parts[2:]
         else:
-            action = f"<p class=state>{html.escape(shown['Status'].capitalize())}</p>"
-        return _PAGE.format(
-            title=html.escape(f"Invoice {shown['InvoiceNumber']}"),
-            content=f"<h1>Invoice {html.escape(str(shown['InvoiceNumber']))}</h1>"
-            f"<p>{html.escape(shown['Contact']['Name'])}<br>Issued {shown['DateString'][:10]}, "
-            f"due {shown.get('DueDateString', '')[:10]}<br>"
-            f"Reference {html.escape(shown['Reference'] or '-')}</p>"
-            "<table><tr><th>Description</th><th>Quantity</th><th>Unit price</th><th>Tax</th>"
-            f"<th>Amount {currency}</th></tr>{rows}"
-            f"<tr class=sum><td colspan=4>Subtotal</td><td class=n>{shown['SubTotal']}</td></tr>"
-            f"<tr class=sum><td colspan=4>Tax</td><td class=n>{shown['TotalTax']}</td></tr>"
-            f"<tr class=sum><td colspan=4>Total</td><td class=n>{shown['Total']}</td></tr>"
-            f"<tr class=sum><td colspan=4>Paid or credited</td><td class=n>"
-            f"{Decimal(shown['Total']) - due}</td></tr>"
-            f"<tr class=sum><td colspan=4>Amount due</td><td class=n>{due}</td></tr></table>"
-            f"{action}",
-        )
+            kind = parts[1] if len(parts) > 2 and parts[1] in KINDS else ""
+            found = [self.org.find_document(kind, parts[2])] if kind else []
+            rest = parts[3:]
+        if not found:
+            raise NotFoundError("/".join(parts))
+        body = found[0]
+        address = self.pages.address(kind, body)
+        if rest == ["pay"] and request.method == "POST":
+            self.org.human_pay(body["InvoiceNumber"], amount=None, on=None, reference="Paid online")
+            return Reply(303, b"", "text/html; charset=utf-8", {"Location": address})
+        if len(rest) == 2 and rest[0] == "files":
+            return self._file(body[KINDS[kind][0]], rest[1])
+        if rest:
+            raise NotFoundError("/".join(parts))
+        return _html(self.pages.document(kind, body, request.query_params.get("problem", "")))
 
-    def _front_page(self) -> str:
-        rows = ""
-        for kind in KINDS:
-            for body in self.store.all(kind):
-                shown = self.org.render_document(kind, body, lines=False)
-                number = html.escape(str(shown[KINDS[kind][1]]))
-                if body.get("_online"):
-                    number = f"<a href='/online/{body['_online']}'>{number}</a>"
-                due = shown.get("AmountDue", shown.get("RemainingCredit"))
-                rows += (
-                    f"<tr><td>{number}</td><td>{html.escape(shown['Contact']['Name'])}</td>"
-                    f"<td>{shown['Status']}</td><td class=n>{shown['Total']}</td>"
-                    f"<td class=n>{due}</td><td>{shown['CurrencyCode']}</td></tr>"
-                )
-        name = html.escape(str(self.org.settings()["Name"]))
-        return _PAGE.format(
-            title=name,
-            content=f"<h1>{name}</h1><p>A local stand-in for Xero.</p><table><tr><th>Number</th>"
-            "<th>Contact</th><th>Status</th><th>Total</th><th>Due or unused</th><th></th></tr>"
-            f"{rows}</table>",
-        )
+    def _file(self, document_id: str, name: str) -> Reply:
+        for file in self.org.attachments(document_id):
+            if file["FileName"] == name:
+                # As a file, never as a page of ours, whatever it says of itself.
+                headers = {
+                    "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+                    "X-Content-Type-Options": "nosniff",
+                }
+                content = self.store.blob(file["AttachmentID"]) or b""
+                mime = mimetypes.guess_type(name)[0] or str(file["MimeType"])
+                return Reply(200, content, mime, headers)
+        raise NotFoundError(name)
+
+    def _human(self, request: Request, action: str, body: bytes) -> Reply:
+        """A form of the pages: done, then back to where it was, with words if it was refused."""
+        text = body.decode("utf-8", "replace")
+        form = {k: v[-1] for k, v in parse_qs(text, keep_blank_values=True).items()}
+        if not self.pages.may_post(request.headers.get("host", ""), form):
+            return _html("<p>This form is not one of this page: open the page again.</p>", 403)
+        back, problem = urlsplit(request.headers.get("referer", "/")).path or "/", ""
+        try:
+            name, wanted = human_arguments(action, form)
+            getattr(self, f"_admin_{name.replace('-', '_')}")(**wanted)
+        except (ElementError, ValueError) as error:
+            self.store.rollback()
+            problem = "?" + urlencode({"problem": str(error)})
+        except NotFoundError as error:
+            self.store.rollback()
+            problem = "?" + urlencode({"problem": f"there is no {error}"})
+        return Reply(303, b"", "text/html; charset=utf-8", {"Location": back + problem})
 
     # The human and the saboteur ----------------------------------------------------------------
 
@@ -901,15 +890,3 @@ class LocalXero:
                     document["_contact"] = target["ContactID"]
                     self.store.put(kind, document[KINDS[kind][0]], document)
         return self.org.render_contact(body)
-
-
-_PAGE = """<!doctype html><html lang=en><meta charset=utf-8>
-<meta name=viewport content='width=device-width,initial-scale=1'><title>{title}</title>
-<style>
-body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
-table{{border-collapse:collapse;width:100%}}
-th,td{{text-align:left;padding:.4rem .6rem;border-bottom:1px solid #dde3ea;vertical-align:top}}
-.n{{text-align:right;font-variant-numeric:tabular-nums}} .sum td{{border:0}}
-button{{font:inherit;padding:.7rem 1.4rem;border:0;border-radius:.4rem;margin-top:1rem;
-background:#0b6bcb;color:#fff}} .state{{font-weight:600}}
-</style>{content}</html>"""

@@ -211,7 +211,7 @@ def test_online_page_is_only_for_approved_invoices_and_takes_the_money(api: http
     )
     page = httpx.get(url)
     assert "Invoice n1" in page.text
-    assert "Pay 12.50 EUR" in page.text
+    assert "Pay EUR 12.50" in page.text
     assert httpx.post(f"{url}/pay").status_code == 303
     assert "Paid" in httpx.get(url).text
     assert api.get("Invoices/n1").json()["Invoices"][0]["Status"] == "PAID"
