@@ -40,6 +40,7 @@ NEWEST: Final = 12
 # Later versions only added elements that are not read here, so they are read as the newest known.
 READ_AS_NEWEST: Final = (13, 14)
 _MESSAGE: Final = re.compile(r"urn:iso:std:iso:20022:tech:xsd:(camt\.\d{3})\.001\.(\d{2})\Z")
+STATUSES: Final = ("BOOK", "PDNG", "INFO", "FUTR")
 _OPENING, _CLOSING, _INTERIM = ("OPBD", "PRCD"), ("CLBD",), "ITBD"
 
 
@@ -213,7 +214,13 @@ class _Statement:
         """Lines of the booked entries, in the order of the file."""
         waiting = 0
         for number, entry in enumerate(self.stmt.ntry, start=1):
-            if _code(entry.sts) != "BOOK":
+            status = _code(entry.sts)
+            if status not in STATUSES:
+                raise BankError(
+                    f"{self.where}, entry {number}, Sts: expected {', '.join(STATUSES)}, got "
+                    f"{status!r}"
+                )
+            if status != STATUSES[0]:
                 waiting += 1
                 continue
             yield from self._lines_of(entry, number)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import pytest
@@ -22,15 +23,27 @@ ACCOUNTS = [
 NAMES = {"aurora": "Aurora Rendering GmbH", "borealis": "Borealis Møller AS"}
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """An empty ledger."""
-    (tmp_path / "ledger").mkdir()
-    with Ledger.open(
-        f"sqlite:///{tmp_path}/ledger/ledger.sqlite",
+def open_at(path: Path) -> Ledger:
+    """The ledger of a file."""
+    return Ledger.open(
+        f"sqlite:///{path}",
         clock=lambda: datetime(2026, 11, 20, 12, tzinfo=UTC),
         actor=Actor("test", "test", "test"),
-    ) as opened:
+    )
+
+
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an empty ledger, to be copied: making one takes a while."""
+    path = tmp_path_factory.mktemp("empty") / "ledger.sqlite"
+    open_at(path).close()
+    return path
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, empty_ledger: Path) -> Iterator[Ledger]:
+    """An empty ledger."""
+    with open_at(Path(copy(empty_ledger, tmp_path / "ledger.sqlite"))) as opened:
         yield opened
 
 

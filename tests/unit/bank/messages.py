@@ -98,7 +98,7 @@ def _balance(kind: str, amount: str, currency: str, day: str) -> str:
 
 
 def _entry(one: Entry, version: int) -> str:
-    status = one.status if version < 8 else f"<Cd>{one.status}</Cd>"
+    status = one.status if version < 7 else f"<Cd>{one.status}</Cd>"
     reversal = "<RvslInd>true</RvslInd>" if one.reversal else ""
     reference = f"<AcctSvcrRef>{one.reference}</AcctSvcrRef>" if one.reference else ""
     details = "".join(_tx(tx, one.debit, version) for tx in one.txs)
@@ -117,13 +117,13 @@ def _tx(tx: Tx, debit: bool, version: int) -> str:
     if tx.end_to_end:
         refs += f"<EndToEndId>{escape(tx.end_to_end)}</EndToEndId>"
     amount = f'<Amt Ccy="{tx.currency}">{tx.amount}</Amt>' if tx.amount else ""
-    if amount and version < 4:
+    if amount and version < 3:
         amount = f"<AmtDtls><TxAmt>{amount}</TxAmt></AmtDtls>"
     elif amount:
         amount += f"<CdtDbtInd>{'DBIT' if debit else 'CRDT'}</CdtDbtInd>"
     party = "Cdtr" if debit else "Dbtr"
     name = f"<Nm>{escape(tx.name)}</Nm>"
-    name = name if version < 8 else f"<Pty>{name}</Pty>"
+    name = name if version < 7 else f"<Pty>{name}</Pty>"
     parties = (
         f"<RltdPties><{party}>{name}</{party}><{party}Acct><Id><IBAN>{tx.account}</IBAN></Id>"
         f"</{party}Acct></RltdPties>"

@@ -103,12 +103,19 @@ def test_overdrawn_balances_count_as_negative() -> None:
             "bad.xml: statement 1, entry 2: Failed to convert value for "
             "`ActiveOrHistoricCurrencyAndAmount.value` `12,50`",
         ),
-        (camt(Stmt(entries=[Entry(amount="1.005")])), "entry 1, Amt: 1.005 is no amount"),
+        (
+            camt(Stmt(entries=[Entry(amount="1.005")], opening="0.995")),
+            "Bal, Amt: 0.995 is no amount",
+        ),
         (
             camt(Stmt(entries=[PAID, PAID])).replace(b"<CdtDbtInd>CRDT</CdtDbtInd><Sts>", b"<Sts>"),
             "statement 1, entry 1: ReportEntry10 lacks 'cdt_dbt_ind'",
         ),
         (camt(Stmt(entries=[PAID], currency="NOK")), "expected one currency"),
+        (
+            camt(Stmt(entries=[PAID])).replace(b"<Sts><Cd>BOOK</Cd></Sts>", b"<Sts>BOOK</Sts>"),
+            "entry 1, Sts: expected BOOK, PDNG, INFO, FUTR, got ''",
+        ),
         (b"<Document/>", "expected a camt.053 message, got 'Document'"),
         (camt(Stmt(entries=[PAID])).replace(b".053.", b".054."), "got 'urn:"),
         (camt(Stmt(entries=[PAID]), version=77), "77 is no version"),
