@@ -29,9 +29,9 @@ from exporters.bank.model import (
     BankFile,
     BankLine,
     BankStatement,
-    account_name,
     money,
 )
+from exporters.ledger.banking import account_name
 
 FORM: Final = "camt.053"
 NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:camt.053.001."

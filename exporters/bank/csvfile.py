@@ -14,7 +14,8 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from exporters.bank.model import BankError, BankFile, BankLine, BankStatement, account_name, money
+from exporters.bank.model import BankError, BankFile, BankLine, BankStatement, money
+from exporters.ledger.banking import account_name
 
 _PARTS: Final = {"YYYY": r"(?P<y>\d{4})", "MM": r"(?P<m>\d{2})", "DD": r"(?P<d>\d{2})"}
 _MANY: Final = ("counterparty_name", "counterparty_account", "end_to_end_id", "bank_reference")

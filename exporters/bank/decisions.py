@@ -381,10 +381,11 @@ def release(
         live = standing.live.get(line_id, ())
         begun = {intent.subject for intent in tx.open_intents("xero.payment")}
         for match in live:
-            if match.posted or f"{match.statement_number}/{line_id}" in begun:
+            stands = match.posted is not None and not match.taken_back
+            if stands or f"{match.statement_number}/{line_id}" in begun:
                 raise NotTakenError(
                     f"{line_id}: a payment of {match.statement_number} was made in Xero for it, or "
-                    "may have been; delete that one there, it stays on record here"
+                    "may have been: delete it there and read payments first"
                 )
         if not live and line_id not in standing.dismissed:
             raise ActionError(f"nothing was said of {line_id} ({line.describe()}) to take back")

@@ -21,8 +21,9 @@ from sqlalchemy import select
 
 from exporters.bank.camt import is_camt, read_camt
 from exporters.bank.csvfile import CsvFormat, format_for, read_csv
-from exporters.bank.model import BankError, BankFile, BankLine, OurAccount, account_name, digest
+from exporters.bank.model import BankError, BankFile, BankLine, OurAccount, digest
 from exporters.ledger import Ledger, Transaction, tables
+from exporters.ledger.banking import account_name
 from exporters.ledger.types import jsonable
 
 NOT_A_FILE_YET: Final = (".part", ".tmp", ".crdownload")

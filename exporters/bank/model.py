@@ -4,17 +4,16 @@ How formats are read is in `camt` and `csvfile`; what is kept of it in `importin
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
+from exporters.ledger.banking import account_name
 from exporters.marts import Marts
 
 CENT: Final = Decimal("0.01")
-_SEPARATORS: Final = re.compile(r"[^0-9A-Za-z]+")
 
 
 class BankError(Exception):
@@ -110,11 +109,6 @@ class BankFile:
 def digest(*words: str) -> str:
     """Sixteen hex digits over some words."""
     return hashlib.sha256("\x1f".join(words).encode()).hexdigest()[:16]
-
-
-def account_name(written: str | None) -> str:
-    """An account without separators, in capitals: banks write it in groups or not."""
-    return _SEPARATORS.sub("", written or "").upper()
 
 
 def money(amount: Decimal, *, where: str) -> Decimal:

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import select
 
 from exporters.bank.matching import Document, Line, Payment
-from exporters.bank.model import OurAccount, account_name
+from exporters.bank.model import OurAccount
 from exporters.ledger import Reader, tables
-from exporters.ledger.banking import Match, matches
+from exporters.ledger.banking import Match, account_name, matches
 
 GONE = ("VOIDED", "DELETED")
 

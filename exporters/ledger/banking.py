@@ -5,6 +5,7 @@ that a person entered (then the match is explained by it)."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -18,13 +19,15 @@ from exporters.ledger.store import Reader
 CONFIRMED: Final = "confirmed"
 EXPLAINED: Final = "explained"
 LIVE: Final = (CONFIRMED, EXPLAINED)
+_SEPARATORS: Final = re.compile(r"[^0-9A-Za-z]+")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """What of a bank line is for a statement. posted: the payment made for it in Xero. in_xero:
-    whether the ledger has seen a payment for it there, still standing or taken back since."""
+    """What of a bank line is for a statement. posted: the payment made for it in Xero. shown: the
+    status of its payment there as last seen, None as long as none was."""
 
+    match_id: int
     line_id: str
     statement_number: str
     amount: Decimal
@@ -37,12 +40,17 @@ class Match:
     reason: str
     payment_id: str | None
     posted: str | None
-    in_xero: bool
+    shown: str | None
 
     @property
     def in_flight(self) -> bool:
         """Whether the money has come and Xero does not show it."""
-        return self.state == CONFIRMED and not self.in_xero
+        return self.state == CONFIRMED and self.shown is None
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether the payment made for it was deleted in Xero."""
+        return self.posted is not None and self.shown not in (None, "AUTHORISED")
 
     def describe(self) -> str:
         """The match in words."""
@@ -67,17 +75,17 @@ def matches(reader: Reader) -> list[Match]:
     )
     payments = {row["payment_id"]: row for row in reader.query(select(tables.current_payments))}
     posted = {
-        (row["line_id"], row["statement_number"]): row["payment_id"]
-        for row in reader.query(select(tables.bank_payments))
+        row["match_id"]: row["payment_id"] for row in reader.query(select(tables.bank_payments))
     }
     made = []
     for row in reader.query(found):
-        payment_id = posted.get((row["line_id"], row["statement_number"]))
+        payment_id = posted.get(row["id"])
         shown = payments.get(row["payment_id"] or payment_id)
         if row["state"] == EXPLAINED and (shown is None or shown["status"] != "AUTHORISED"):
             continue
         made.append(
             Match(
+                match_id=row["id"],
                 line_id=row["line_id"],
                 statement_number=row["statement_number"],
                 amount=row["amount"],
@@ -90,7 +98,7 @@ def matches(reader: Reader) -> list[Match]:
                 reason=row["reason"],
                 payment_id=row["payment_id"],
                 posted=payment_id,
-                in_xero=shown is not None,
+                shown=None if shown is None else shown["status"],
             )
         )
     return made
@@ -106,3 +114,8 @@ def in_flight(reader: Reader) -> dict[str, str]:
         number: ", ".join(words) + " is at the bank, not yet in Xero"
         for number, words in found.items()
     }
+
+
+def account_name(written: str | None) -> str:
+    """An account without separators, in capitals: banks write it in groups or not."""
+    return _SEPARATORS.sub("", written or "").upper()

@@ -429,9 +429,9 @@ bank_payments: Final = _fact(
     # Payments that were made in Xero of confirmed matches.
     "bank_payments",
     Column("payment_id", Text, nullable=False, unique=True),
+    Column("match_id", Integer, nullable=False, unique=True),
     _text("line_id"),
     _text("statement_number"),
-    UniqueConstraint("line_id", "statement_number"),
 )
 bank_dismissals: Final = _fact(
     # Lines that have nothing to do with any statement.

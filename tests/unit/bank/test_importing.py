@@ -234,15 +234,17 @@ def test_any_order_and_overlap_of_files_gives_the_same_lines(
     random.Random(seed).shuffle(spans)
     found = []
     for order in (spans, sorted(spans), spans[::-1] + spans):
-        with TemporaryDirectory() as folder:
-            with open_at(Path(copy(empty_ledger, folder))) as ledger:
-                paths = []
-                for number, (start, end) in enumerate(order):
-                    paths.append(Path(folder) / f"{number}.xml")
-                    paths[-1].write_bytes(span(start, end))
-                report = import_files(ledger, paths, formats=[], accounts=ACCOUNTS)
-                assert report.gaps == []
-                found.append(lines(ledger))
+        with (
+            TemporaryDirectory() as folder,
+            open_at(Path(copy(empty_ledger, folder))) as ledger,
+        ):
+            paths = []
+            for number, (start, end) in enumerate(order):
+                paths.append(Path(folder) / f"{number}.xml")
+                paths[-1].write_bytes(span(start, end))
+            report = import_files(ledger, paths, formats=[], accounts=ACCOUNTS)
+            assert report.gaps == []
+            found.append(lines(ledger))
     assert found[0] == found[1] == found[2]
     assert sorted(amount for _, _, amount in found[0]) == sorted(e.moved for e in entries)
     assert {row[0][:3] for row in found[0]} <= {"bl-"}

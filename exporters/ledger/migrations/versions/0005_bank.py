@@ -92,9 +92,9 @@ def upgrade() -> None:
     fact(
         "bank_payments",
         sa.Column("payment_id", sa.Text, nullable=False, unique=True),
+        sa.Column("match_id", sa.Integer, nullable=False, unique=True),
         column("line_id", sa.Text),
         column("statement_number", sa.Text),
-        sa.UniqueConstraint("line_id", "statement_number"),
     )
     fact(
         "bank_dismissals",
