@@ -263,6 +263,7 @@ EXTRACTS: Final = (
             payment_id=TEXT,
             reason=TEXT,
         )
+        | {"match_id": (pa.int64(), "id")}
         | SAID_BY
         | _at("recorded_at"),
     ),
@@ -274,7 +275,8 @@ EXTRACTS: Final = (
     Extract(
         "bank_payments",
         _all_of(tables.bank_payments),
-        _columns(payment_id=TEXT, line_id=TEXT, statement_number=TEXT) | _at("posted_at"),
+        _columns(payment_id=TEXT, match_id=INT, line_id=TEXT, statement_number=TEXT)
+        | _at("posted_at"),
     ),
     Extract(
         "reminders",

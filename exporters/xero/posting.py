@@ -403,8 +403,8 @@ class _Run:
         if not account.no_bank_feed:
             return (
                 f"Xero tells no program whether {what} has a bank feed or statement lines that "
-                "wait: look there, and if it has neither put who looked and when as no_bank_feed in "
-                "seller.yml"
+                "wait: look there, and if it has neither put who looked and when as no_bank_feed "
+                "in seller.yml"
             )
         return None
 
