@@ -102,7 +102,7 @@ def confirm_lines(app: App, subject: str, statements: tuple[str, ...], by: str, 
     if not statements:
         if not path.is_file():
             raise click.UsageError(
-                f"no file {subject}; or name a line and the statements it is for"
+                f"no file {subject}; or name a line and its statements"
             )
         return _decide(
             app,
