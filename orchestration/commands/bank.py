@@ -101,9 +101,7 @@ def confirm_lines(app: App, subject: str, statements: tuple[str, ...], by: str, 
     path = Path(subject)
     if not statements:
         if not path.is_file():
-            raise click.UsageError(
-                f"no file {subject}; or name a line and its statements"
-            )
+            raise click.UsageError(f"no file {subject}; or name a line and its statements")
         return _decide(
             app,
             by,

@@ -33,7 +33,7 @@ named as (
         booked_on as day,
         line_id || ': ' || currency || ' ' || cast(amount as varchar) || ' on ' || cast(booked_on as varchar)
         || coalesce(' from ' || counterparty_name, '')
-        || coalesce(', "' || regexp_replace(remittance, '[[:cntrl:][:space:]]+', ' ', 'g') || '"', '')
+        || coalesce(', "' || replace(remittance, chr(10), ' ') || '"', '')
         || case state
             when 'taken_back' then ': the payment made for it was deleted in Xero'
             else ': for no statement that is known'
