@@ -25,6 +25,7 @@ from exporters.bank.model import BankError, BankFile, BankLine, OurAccount, dige
 from exporters.ledger import Ledger, Transaction, tables
 from exporters.ledger.banking import account_name
 from exporters.ledger.types import jsonable
+from exporters.statements.text import one_line
 
 NOT_A_FILE_YET: Final = (".part", ".tmp", ".crdownload")
 
@@ -256,7 +257,7 @@ def _row(found: BankFile, line: BankLine, line_id: str) -> dict[str, Any]:
         "booked_on": line.booked_on,
         "value_on": line.value_on,
         "amount": line.amount,
-        "counterparty_name": line.counterparty_name or None,
+        "counterparty_name": one_line(line.counterparty_name) or None,
         "counterparty_account": line.counterparty_account or None,
         "remittance": line.remittance or None,
         "end_to_end_id": line.end_to_end_id or None,
@@ -286,11 +287,12 @@ def _known_lines(tx: Transaction, lines: Sequence[BankLine]) -> list[_Known]:
 
 
 def _take_statements(tx: Transaction, found: BankFile) -> None:
+    """The statements that have balances; the others say nothing that their lines do not."""
     table = tables.bank_statements
     keys = {one.key for one in found.statements}
     have = {row["statement_key"] for row in tx.query(select(table.c.statement_key))} & keys
     for one in found.statements:
-        if one.key in have:
+        if one.key in have or one.opening_balance is None or one.closing_balance is None:
             continue
         have.add(one.key)
         tx.record(

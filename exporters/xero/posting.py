@@ -220,7 +220,10 @@ def _still_waiting(ledger: Ledger, group: Sequence[Match]) -> list[Match]:
 
 def _accounts(marts_path: Path) -> dict[tuple[str, str], Account]:
     with open_marts(marts_path) as marts:
-        rows = marts.table("seller_bank_accounts")
+        rows = marts.rows(
+            "select iban, account, currency, post_payments, xero_account, no_bank_feed "
+            "from seller_bank_accounts"
+        )
     found = {}
     for row in rows:
         account = account_name(row["iban"] or row["account"])

@@ -172,6 +172,12 @@ def payments_when_xero_calls(
     return dg.RunRequest(run_key=marks[-1].name)
 
 
+@dg.schedule(job=bank, cron_schedule="45 * * * *", execution_timezone="UTC")
+def hourly_bank(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Every hour: files of the bank that were dropped."""
+    return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())
+
+
 @dg.schedule(job=remind, cron_schedule="0 8 * * *", execution_timezone="UTC")
 def daily_reminders(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Every day: the reminders that are due are sent."""
@@ -190,8 +196,8 @@ def nightly_backup(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
 
 
 SCHEDULES = [
-    *(nightly_landing, nightly_build, monthly_close, hourly_payments, daily_reminders),
-    nightly_backup,
+    *(nightly_landing, nightly_build, monthly_close, hourly_payments, hourly_bank),
+    *(daily_reminders, nightly_backup),
 ]
 
 

@@ -22,6 +22,7 @@ from sqlalchemy import select
 
 from exporters.ledger import tables
 from exporters.ledger.banking import in_flight, matches
+from exporters.ledger.errors import NotReconciledError
 from exporters.ledger.story import story
 from exporters.xero.posting import PostReport, post_payments
 from tests.integration.xero.bench import Bench
@@ -327,6 +328,27 @@ def test_an_account_with_statement_lines_is_refused(
         payment_id = bench.admin.pay(number, amount=Decimal("10.00"))["PaymentID"]
     bench.admin.call("import-bank-line", code="090", payment_id=payment_id)
     assert f"({what} " in refused(bench, book())
+
+
+def test_nothing_is_posted_from_a_ledger_that_was_put_back(
+    bench: Bench, book: Any, number: str
+) -> None:
+    confirmed(bench, number, "124.21")
+    bench.ledger.record(tables.restores, source="a copy", copy_facts=1, copy_head="h")
+    with pytest.raises(NotReconciledError):
+        post(bench, book())
+    assert payments(bench) == []
+
+
+def test_a_payment_whose_posting_the_ledger_lost_is_found_again(
+    bench: Bench, book: Any, number: str
+) -> None:
+    line_id = confirmed(bench, number, "124.21")
+    marts = book()
+    bench.admin.pay(number, amount=Decimal("124.21"), reference=f"Bank line {line_id}")
+    report = post(bench, marts)
+    assert [line.action for line in report.lines] == ["adopt"]
+    assert_once(bench, marts, "124.21")
 
 
 def test_a_payment_that_xero_refuses_is_told(bench: Bench, book: Any, number: str) -> None:

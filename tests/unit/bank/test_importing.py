@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -151,6 +152,14 @@ def test_a_faulty_file_is_not_taken_and_the_others_are(ledger: Ledger, tmp_path:
         "example.csv: row 5, column 'Date': '31.11.2026' is no date written DD.MM.YYYY"
     )
     assert len(lines(ledger)) == 3
+
+
+def test_names_of_the_bank_are_kept_on_one_line(ledger: Ledger, tmp_path: Path) -> None:
+    entry = Entry(amount="5.00", txs=[Tx(name="A\u202eB\nC", text="two\nlines")])
+    take(ledger, tmp_path, a_xml=camt(Stmt(entries=[entry])))
+    (row,) = ledger.query(select(tables.bank_lines))
+    assert (row["counterparty_name"], row["remittance"]) == ("AB C", "two\nlines")
+    assert "\u202e" in json.loads(row["raw"])["names"][0]
 
 
 def test_accounts_that_are_nobodys_are_left_out(ledger: Ledger, tmp_path: Path) -> None:

@@ -161,6 +161,7 @@ def test_schedules_are_delivered_switched_off(definitions: dg.Definitions) -> No
         "nightly_build": ("0 4 * * *", "build", "UTC"),
         "monthly_close": ("0 6 * * *", "close", "UTC"),
         "hourly_payments": ("15 * * * *", "payments", "UTC"),
+        "hourly_bank": ("45 * * * *", "bank", "UTC"),
         "daily_reminders": ("0 8 * * *", "remind", "UTC"),
         "nightly_backup": ("0 5 * * *", "backup", "UTC"),
     }
