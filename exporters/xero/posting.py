@@ -316,8 +316,8 @@ class _Run:
     ) -> None:
         """Whether the invoice is there as it was published, and the payment not made already."""
         if history.xero_id is None or history.publish_state != "published":
-            state = history.publish_state or "not published"
-            item.refuse(f"the invoice is {state}: m2c publish first")
+            state = history.publish_state or "not there"
+            item.refuse(f"the invoice is {state} in Xero, not published: see m2c publish")
             return
         invoice = invoices.get(history.xero_id) or self._client.by_id("invoice", history.xero_id)
         if invoice is None or invoice.get("Status") not in ("AUTHORISED", "PAID"):

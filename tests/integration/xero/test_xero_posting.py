@@ -283,7 +283,7 @@ def test_a_document_that_drifted_gets_nothing(
 
 def test_a_document_that_is_not_published_gets_nothing(bench: Bench, book: Any) -> None:
     confirmed(bench, bench.issue(), "124.21")
-    assert "m2c publish first" in refused(bench, book())
+    assert "not there in Xero, not published" in refused(bench, book())
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,21 @@ by_line as (
 stated as (
 
     select
-        lines.*,
+        lines.line_id,
+        lines.account,
+        lines.currency,
+        lines.booked_on,
+        lines.value_on,
+        lines.amount,
+        lines.counterparty_name,
+        lines.counterparty_account,
+        lines.remittance,
+        lines.end_to_end_id,
+        lines.bank_reference,
+        lines.reversal,
+        lines.file_name,
+        lines.place,
+        lines.imported_at,
         by_line.statement_numbers,
         by_line.matched_amount,
         by_line.coming_amount,
