@@ -29,7 +29,7 @@ from exporters.marts import MartsError, open_marts
 from orchestration import queries
 from orchestration.backups.manifest import BackupError
 from orchestration.bookdiff import words_since
-from orchestration.commands import xero  # noqa: F401 - adds its commands to `cli`
+from orchestration.commands import bank, xero  # noqa: F401 - they add their commands to `cli`
 from orchestration.commands.base import DAY, FILE, FOLDER, PERIOD, PERIODS, cli, command
 from orchestration.edits import NoEditError, describe, span_of_exception, touched
 from orchestration.faults import disk_in_words
@@ -313,6 +313,8 @@ def _next_steps(kinds: set[str]) -> list[str]:
         steps.append(
             "missing readings: `m2c land` those days again, or `m2c edit set SITE METER energy …`"
         )
+    if "unexplained_bank_line" in kinds:
+        steps.append("bank lines: `m2c bank proposals --out FILE`, then `m2c bank confirm FILE …`")
     steps.append("the book: edit it, then `m2c book check`")
     return ["", "next: " + "; ".join(steps)]
 

@@ -13,6 +13,7 @@ from orchestration.defs.billing.assets import billing_assets
 from orchestration.defs.care.assets import data_dir_backup
 from orchestration.defs.collections.assets import alert_notices, reminders
 from orchestration.defs.invoicing.assets import invoicing_assets
+from orchestration.defs.invoicing.bank import bank_files, bank_payments
 from orchestration.defs.jobs import (
     JOBS,
     SCHEDULES,
@@ -52,6 +53,8 @@ def build_definitions(data_dir: DataDir) -> dg.Definitions:
             warehouse.published_marts,
             *billing_assets(data_dir),
             *invoicing_assets(data_dir),
+            bank_files,
+            bank_payments,
             reminders,
             alert_notices,
             data_dir_backup,

@@ -24,8 +24,8 @@ Report = dict[str, Any]
 # close asks of a build must be what it then decides on. Whoever waits does so outside of Dagster,
 # whose pools would keep it waiting for a run that was killed.
 _LOCK_OF_JOB = {
-    **dict.fromkeys(("build", "close", "compact", "issue", "refresh", "remind"), "runs"),
-    **dict.fromkeys(("publish", "payments"), "xero-runs"),
+    **dict.fromkeys(("build", "close", "compact", "issue", "refresh", "remind", "bank"), "runs"),
+    **dict.fromkeys(("publish", "payments", "post_payments"), "xero-runs"),
 }
 
 

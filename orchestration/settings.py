@@ -91,6 +91,15 @@ class DataDir:
         return self.root / "reports"
 
     @property
+    def bank_inbox(self) -> Path:
+        """Where files of the bank are dropped; taken ones go to `bank_taken`."""
+        return self.root / "bank" / "inbox"
+
+    @property
+    def bank_taken(self) -> Path:
+        return self.root / "bank" / "taken"
+
+    @property
     def outbox(self) -> Path:
         return self.root / "outbox"
 

@@ -262,3 +262,11 @@ def send_reminders(app: App, *, apply: bool) -> Report:
     if apply:
         refresh_marts(app)
     return outcome.reports["reminders"]
+
+
+def post_confirmed(app: App, *, apply: bool) -> Report:
+    with app.terminal.step("posting confirmed payments" + ("" if apply else " (plan only)")):
+        outcome = app.runner.run("post_payments", config={"bank_payments": {"apply": apply}})
+    if apply and outcome.reports["bank_payments"]["payments"]:
+        refresh_marts(app)
+    return outcome.reports["bank_payments"]

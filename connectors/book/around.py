@@ -36,6 +36,12 @@ def check_sellers(draft: Draft) -> None:
             path = (*item.path, "bank_accounts", currency)
             if account.iban is None and account.account is None:
                 draft.fault_at(item.source, path, "expected an iban or an account")
+            if account.post_payments and account.xero_account is None:
+                draft.fault_at(
+                    item.source,
+                    (*path, "post_payments"),
+                    "expected xero_account beside it: the code of the account in Xero",
+                )
             if account.iban is not None and not iban_is_sound(account.iban):
                 draft.warn_at(
                     item.source,
@@ -123,6 +129,47 @@ def check_xero(draft: Draft) -> None:
         for code in sorted({r.row.tax_code for r in draft.tax_rules} - set(item.data.tax_types)):
             draft.warn_at(
                 item.source, ("tax_types",), f"tax_code {code} of tax_rules.csv has no TaxType here"
+            )
+
+
+def check_bank(draft: Draft) -> None:
+    """Formats of a bank's CSV: each says all that a line needs, once."""
+    seen: set[str] = set()
+    for item in draft.bank_formats:
+        one, columns = item.data, item.data.columns
+        if one.format_id in seen:
+            draft.fault_at(
+                item.source,
+                (*item.path, "format_id"),
+                "this format_id stands here twice",
+                value=one.format_id,
+            )
+        seen.add(one.format_id)
+        both = columns.money_in is not None and columns.money_out is not None
+        either = columns.money_in is not None or columns.money_out is not None
+        if (columns.amount is not None) == either or either != both:
+            draft.fault_at(
+                item.source,
+                (*item.path, "columns"),
+                "expected the column amount, or both money_in and money_out",
+            )
+        for name in ("account", "currency"):
+            if (getattr(one, name) is None) == (getattr(columns, name) is None):
+                draft.fault_at(
+                    item.source, item.path, f"expected {name} here or in columns, not in both"
+                )
+        if columns.balance is not None and one.order is None:
+            draft.fault_at(
+                item.source,
+                item.path,
+                "expected order (oldest_first or newest_first) with a column balance",
+            )
+        if one.decimal == one.thousands:
+            draft.fault_at(
+                item.source,
+                (*item.path, "thousands"),
+                "expected another sign than decimal",
+                value=one.thousands,
             )
 
 

@@ -206,7 +206,11 @@ SCHEMAS: Mapping[str, pa.Schema] = {
                 "registration_number email logo xero_tenant_id"
             ),
         ],
-        "seller_bank_accounts": _text("seller_id currency iban bic account bank"),
+        "seller_bank_accounts": [
+            *_text("seller_id currency iban bic account bank"),
+            ("post_payments", BOOL),
+            *_text("xero_account no_bank_feed"),
+        ],
         "xero_accounts": _text("charge_code account_code"),
         "xero_tax_types": _text("tax_code tax_type"),
         "xero_tracking": _text("dimension category"),

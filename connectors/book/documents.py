@@ -11,6 +11,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.book.scalars import (
+    BankDates,
+    BankDecimal,
+    BankDelimiter,
+    BankEncoding,
+    BankOrder,
+    BankThousands,
     Count,
     Country,
     Currency,
@@ -37,12 +43,20 @@ class Document(BaseModel):
 
 
 class BankAccount(Document):
-    """Where money in one currency is to be paid."""
+    """Where money in one currency is to be paid.
+
+    post_payments: whether payments that people confirmed from bank lines are made in Xero, on its
+    account `xero_account` (a code). no_bank_feed: who looked there, and when, that the account has
+    neither a bank feed nor imported statement lines, which Xero tells no program.
+    """
 
     iban: Text | None = None
     bic: Text | None = None
     account: Text | None = None
     bank: Text | None = None
+    post_payments: YamlBool = False
+    xero_account: Text | None = None
+    no_bank_feed: Text | None = None
 
 
 class Seller(Document):
@@ -125,6 +139,41 @@ class XeroMapping(Document):
     tracking: XeroTracking = XeroTracking()
     branding_theme: Text | None = None
     statement_url: StatementUrl | None = None
+
+
+class BankColumns(Document):
+    """bank.yml: which column is what; names as the header has them."""
+
+    booked_on: Text
+    value_on: Text | None = None
+    amount: Text | None = None
+    money_in: Text | None = None
+    money_out: Text | None = None
+    currency: Text | None = None
+    account: Text | None = None
+    counterparty_name: Text | None = None
+    counterparty_account: Text | None = None
+    remittance: tuple[Text, ...] = ()
+    end_to_end_id: Text | None = None
+    bank_reference: Text | None = None
+    balance: Text | None = None
+
+
+class BankFormat(Document):
+    """bank.yml: how a bank writes its CSV. files: a pattern of file names, `example-*.csv`."""
+
+    format_id: Identifier
+    files: Text
+    columns: BankColumns
+    date_format: BankDates
+    decimal: BankDecimal = "point"
+    thousands: BankThousands = "none"
+    delimiter: BankDelimiter = "comma"
+    encoding: BankEncoding = "utf-8"
+    skip_lines: Count = 0
+    account: Text | None = None
+    currency: Currency | None = None
+    order: BankOrder | None = None
 
 
 class CalendarBand(Document):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from connectors.book.documents import (
+    BankFormat,
     Calendar,
     Document,
     DunningPolicy,
@@ -86,6 +87,7 @@ DOCUMENTS = (
     "sources.yml",
     "dunning.yml",
     "xero.yml",
+    "bank.yml",
     "calendars.yml",
 )
 
@@ -167,6 +169,7 @@ class Draft:
     sources: dict[str, Item[SourceDocument]] = field(default_factory=dict)
     settings: Item[Settings] | None = None
     xero: Item[XeroMapping] | None = None
+    bank_formats: list[Item[BankFormat]] = field(default_factory=list)
     names: dict[str, set[str] | None] = field(default_factory=dict)
     charge_codes: set[str] | None = field(default_factory=set)
     content: dict[str, Any] = field(default_factory=dict)
@@ -241,6 +244,7 @@ def read_draft(book_dir: Path, findings: Findings) -> Draft:
     draft.alerts = _table(draft, "alerts.csv", AlertRow)
     draft.sellers = _list(draft, "seller.yml", Seller, ("seller", "seller_id"))
     draft.policies = _list(draft, "dunning.yml", DunningPolicy, ("policy", "policy_id"))
+    draft.bank_formats = _list(draft, "bank.yml", BankFormat, ("bank_format", "format_id"))
     draft.calendars = _list(draft, "calendars.yml", Calendar, ("calendar", "calendar_id"))
     draft.settings = _mapping(draft, "settings.yml", Settings)
     draft.xero = _mapping(draft, "xero.yml", XeroMapping)

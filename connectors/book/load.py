@@ -41,6 +41,7 @@ def load_book(book_dir: Path) -> Book:
     routes = money.check_routes(draft, stretches)
     money.check_taxes(draft, stretches, routes)
     around.check_xero(draft)
+    around.check_bank(draft)
     sources = around.sources_of(draft)
     if findings.faults:
         raise BookError(findings.faults)
@@ -68,6 +69,7 @@ def load_book(book_dir: Path) -> Book:
         sources=sources,
         dunning_policies=tuple(item.data for item in draft.policies),
         xero=draft.xero.data if draft.xero else XeroMapping(),
+        bank_formats=tuple(item.data for item in draft.bank_formats),
     )
 
 

@@ -12,7 +12,14 @@ from datetime import datetime
 from decimal import Decimal
 
 from connectors.base import SourceSpec
-from connectors.book.documents import Calendar, DunningPolicy, Seller, Settings, XeroMapping
+from connectors.book.documents import (
+    BankFormat,
+    Calendar,
+    DunningPolicy,
+    Seller,
+    Settings,
+    XeroMapping,
+)
 from connectors.book.plans import Charge
 from connectors.book.rows import (
     AlertRow,
@@ -144,6 +151,7 @@ class Book:
     sources: Mapping[str, SourceSpec]
     dunning_policies: tuple[DunningPolicy, ...]
     xero: XeroMapping
+    bank_formats: tuple[BankFormat, ...] = ()
 
     def site_ids(self, charge: Charge) -> tuple[str, ...]:
         """Sites a charge applies to, in order: all of the book where it names none."""

@@ -420,6 +420,15 @@ AlertMeasure = Annotated[str, _one_of("energy_kwh", "amount")]
 DayType = Annotated[str, _one_of("mon", "tue", "wed", "thu", "fri", "sat", "sun", "holiday")]
 DunningAction = Annotated[str, _one_of("email", "suspend_machines")]
 DunningApproval = Annotated[str, _one_of("auto", "manual")]
+BankDates = Annotated[
+    str,
+    _one_of("YYYY-MM-DD", "DD.MM.YYYY", "DD/MM/YYYY", "MM/DD/YYYY", "DD-MM-YYYY", "YYYYMMDD"),
+]
+BankDecimal = Annotated[str, _one_of("point", "comma")]
+BankThousands = Annotated[str, _one_of("none", "point", "comma", "space", "apostrophe")]
+BankDelimiter = Annotated[str, _one_of("comma", "semicolon", "tab")]
+BankEncoding = Annotated[str, _one_of("utf-8", "iso-8859-1", "windows-1252")]
+BankOrder = Annotated[str, _one_of("oldest_first", "newest_first")]
 PerGraduated = Annotated[str, _one_of("site", "contract", "machine")]
 PerVolume = Annotated[str, _one_of("site", "contract")]
 PerSite = Annotated[str, _one_of("site")]

@@ -33,7 +33,7 @@ from exporters.collections.model import (
     Situation,
 )
 from exporters.collections.policy import Policy, read_policies
-from exporters.ledger import tables
+from exporters.ledger import banking, tables
 from exporters.marts import Marts, open_marts
 from exporters.statements.formats import formats_for
 
@@ -152,7 +152,8 @@ def read_situation(
             for row in ledger.query(select(tables.current_promises))
         ],
         disputed=_disputed(ledger, receivables),
-        in_flight={
+        in_flight=banking.in_flight(ledger)
+        | {
             row["statement_number"]: f"{row['amount']} {row['currency']} ({row['status'].lower()})"
             for row in ledger.query(select(tables.current_payments))
             if row["status"].upper() in _IN_FLIGHT

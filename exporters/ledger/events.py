@@ -101,7 +101,12 @@ def _candidates(reader: Reader, statement_id: str, issued: Row | None) -> Iterat
         about |= (intents.c.subject == number) | intents.c.subject.startswith(
             f"{number}/", autoescape=True
         )
-        for table in (tables.documents, tables.payments, tables.reminders):
+        for table in (
+            tables.documents,
+            tables.payments,
+            tables.bank_matches,
+            tables.reminders,
+        ):
             wanted[table] = reader.query(select(table).where(table.c.statement_number == number))
         messages = [row["message_id"] for row in wanted[tables.reminders] if row["message_id"]]
         about |= intents.c.idempotency_key.in_(messages)
@@ -275,7 +280,7 @@ class _Teller:
         }
         numbers = {
             row["statement_number"]
-            for name in ("documents", "payments", "reminders", "issued_statements")
+            for name in ("documents", "payments", "bank_matches", "reminders", "issued_statements")
             for row in rows.get(name, ())
         }
         numbers |= {number for found in self.reminded.values() for number in found}
@@ -572,6 +577,20 @@ def _paid(row: Row) -> str:
     )
 
 
+def _matched(row: Row) -> str:
+    words = {
+        "confirmed": "confirmed by",
+        "explained": "is what Xero shows as payment",
+        "rejected": "is not for it, says",
+        "released": "released by",
+    }[row["state"]]
+    who = row["payment_id"] if row["state"] == "explained" else row["by"]
+    amount = f"{_money(row, 'amount')} of " if row["amount"] else ""
+    return (
+        f"{amount}bank line {row['line_id']} ({row['line_words']}): {words} {who}: {row['reason']}"
+    )
+
+
 def _reminded(row: Row) -> str:
     return f"reminder {row['stage']} of policy {row['policy_id']}"
 
@@ -614,6 +633,7 @@ WORDS: Final[dict[str, Callable[[Row], str]]] = {
     "outcomes": _came_out,
     "documents": _observed,
     "payments": _paid,
+    "bank_matches": _matched,
     "reminders": _reminded,
     "deliveries": _delivered,
     "holds": _held,
@@ -631,6 +651,7 @@ _ABOUT: Final[dict[str, Callable[[_Teller, Fact], Iterator[_About]]]] = {
     "outcomes": _about_outcome,
     "documents": _numbered("document"),
     "payments": _numbered("payment"),
+    "bank_matches": _numbered("bank"),
     "reminders": _numbered("reminder"),
     "deliveries": _about_delivery,
     "holds": _about_hold,
@@ -643,6 +664,8 @@ NOT_TOLD: Final = frozenset(
     {
         *("issued_lines", "issued_inputs", "series_advances", "poll_cursors"),
         *("restores", "reconciliations", "lost_statements", "payer_credits"),
+        *("bank_statements", "bank_lines", "bank_sightings", "bank_payments"),
+        "bank_dismissals",
     }
 )
 """Fact tables without events of their own."""

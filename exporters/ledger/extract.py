@@ -4,13 +4,13 @@ rename, and a file that would say the same is left untouched, so that whoever go
 no change. What a file says already is not read from the ledger again (see `grown`).
 
 Facts: issued_statements, issued_lines, issued_inputs, approvals, reminders, deliveries,
-exception_actions (all rows). Current state: documents (newest per statement_number), payments
-(newest per payment_id), payer_credits (newest per credit_id), holds (newest per scope and subject,
-inactive ones too), promises (newest per payer), disputes (newest per subject, resolved ones too),
-charge_disputes (newest per scope and subject).
-ledger_head: one row with the end of the hash chain.
-story_events: what `events` tells of every fact; only facts that are new are told, the others stand
-in the file."""
+exception_actions, bank_lines, bank_payments (all rows). Current state: documents (newest per
+statement_number), payments (newest per payment_id), payer_credits (newest per credit_id),
+bank_matches (newest per line_id and statement_number), bank_dismissals (newest per line_id), holds
+(newest per scope and subject, inactive ones too), promises (newest per payer), disputes (newest per
+subject, resolved ones too), charge_disputes (newest per scope and subject). ledger_head: one row
+with the end of the hash chain. story_events: what `events` tells of every fact; only facts that are
+new are told, the others stand in the file."""
 
 from __future__ import annotations
 
@@ -228,6 +228,55 @@ EXTRACTS: Final = (
             status=TEXT,
         )
         | _at("observed_at"),
+    ),
+    Extract(
+        "bank_lines",
+        _all_of(tables.bank_lines),
+        _columns(
+            line_id=TEXT,
+            account=TEXT,
+            currency=TEXT,
+            booked_on=DATE,
+            value_on=DATE,
+            amount=MONEY,
+            counterparty_name=TEXT,
+            counterparty_account=TEXT,
+            remittance=TEXT,
+            end_to_end_id=TEXT,
+            bank_reference=TEXT,
+            reversal=BOOL,
+            form=TEXT,
+            file_name=TEXT,
+            place=TEXT,
+        )
+        | _at("imported_at"),
+    ),
+    Extract(
+        "bank_matches",
+        _newest_of(tables.bank_matches, "line_id", "statement_number"),
+        _columns(
+            line_id=TEXT,
+            statement_number=TEXT,
+            amount=MONEY,
+            currency=TEXT,
+            state=TEXT,
+            payment_id=TEXT,
+            reason=TEXT,
+        )
+        | {"match_id": (pa.int64(), "id")}
+        | SAID_BY
+        | _at("recorded_at"),
+    ),
+    Extract(
+        "bank_dismissals",
+        _newest_of(tables.bank_dismissals, "line_id"),
+        _columns(line_id=TEXT, dismissed=BOOL, reason=TEXT) | SAID_BY | _at("recorded_at"),
+    ),
+    Extract(
+        "bank_payments",
+        _all_of(tables.bank_payments),
+        _columns(payment_id=TEXT, match_id=INT, line_id=TEXT, statement_number=TEXT)
+        | _at("posted_at"),
     ),
     Extract(
         "reminders",

@@ -358,6 +358,91 @@ lost_statements: Final = _fact(
     Index(None, "statement_id"),
 )
 
+bank_statements: Final = _fact(
+    # Spans of our bank accounts between two balances, as files of the bank told them.
+    "bank_statements",
+    Column("statement_key", Text, nullable=False, unique=True),
+    _text("account"),
+    _text("currency"),
+    _maybe("reference"),
+    Column("opened_on", CalendarDate),
+    Column("closed_on", CalendarDate),
+    Column("opening_balance", ExactDecimal),
+    Column("closing_balance", ExactDecimal),
+    Column("line_count", Integer, nullable=False),
+    _text("form"),
+    _text("file_name"),
+    _text("file_digest"),
+    _maybe("place"),
+)
+bank_lines: Final = _fact(
+    # What the bank saw on our accounts; money in is positive.
+    "bank_lines",
+    Column("line_id", Text, nullable=False, unique=True),
+    _text("account"),
+    _text("currency"),
+    Column("booked_on", CalendarDate, nullable=False),
+    Column("value_on", CalendarDate),
+    Column("amount", ExactDecimal, nullable=False),
+    _maybe("counterparty_name"),
+    _maybe("counterparty_account"),
+    _maybe("remittance"),
+    _maybe("end_to_end_id"),
+    _maybe("bank_reference"),
+    Column("reversal", Boolean, nullable=False),
+    _text("form"),
+    _text("file_name"),
+    _maybe("place"),
+    Column("raw", JsonText),
+    Index(None, "account", "currency", "booked_on"),
+)
+bank_sightings: Final = _fact(
+    # The first time that a format told of a line, with the digest of what it says besides.
+    "bank_sightings",
+    _text("line_id"),
+    _text("form"),
+    _text("details"),
+    Column("ordinal", Integer, nullable=False),
+    _text("file_name"),
+    _text("file_digest"),
+    _maybe("place"),
+    UniqueConstraint("line_id", "form"),
+)
+bank_matches: Final = _fact(
+    # What of a bank line is for which statement. Confirmed by a person; explained by a payment that
+    # Xero shows; rejected or released by a person. The newest row of a line and statement counts.
+    "bank_matches",
+    _text("line_id"),
+    _text("statement_number"),
+    Column("amount", ExactDecimal, nullable=False),
+    _text("currency"),
+    _text("state"),
+    _maybe("payment_id"),
+    _text("line_words"),
+    _text("by"),
+    _text("reason"),
+    _one_of("state", "confirmed", "explained", "rejected", "released"),
+    Index(None, "line_id"),
+    Index(None, "statement_number"),
+)
+bank_payments: Final = _fact(
+    # Payments that were made in Xero of confirmed matches.
+    "bank_payments",
+    Column("payment_id", Text, nullable=False, unique=True),
+    Column("match_id", Integer, nullable=False, unique=True),
+    _text("line_id"),
+    _text("statement_number"),
+)
+bank_dismissals: Final = _fact(
+    # Lines that have nothing to do with any statement.
+    "bank_dismissals",
+    _text("line_id"),
+    Column("dismissed", Boolean, nullable=False),
+    _text("by"),
+    _text("reason"),
+    Index(None, "line_id"),
+)
+
 FACT_TABLES: Final[tuple[Table, ...]] = tuple(metadata.tables.values())
 
 chain: Final = Table(
@@ -397,6 +482,9 @@ open_disputes: Final = _view("open_disputes", disputes)
 current_charge_disputes: Final = _view("current_charge_disputes", charge_disputes)
 # The newest action on each exception.
 current_exception_actions: Final = _view("current_exception_actions", exception_actions)
+# The newest word on what of a bank line is for which statement, and on each line that is nobody's.
+current_bank_matches: Final = _view("current_bank_matches", bank_matches)
+current_bank_dismissals: Final = _view("current_bank_dismissals", bank_dismissals)
 # The newest cursor of each poll.
 current_poll_cursors: Final = _view("current_poll_cursors", poll_cursors)
 # Intents whose outcome is not known: none written, or only `unknown` ones.

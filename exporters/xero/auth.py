@@ -18,7 +18,7 @@ from typing import Protocol
 import httpx
 from filelock import FileLock, Timeout
 
-from exporters.xero.config import SCOPES, XeroConfig
+from exporters.xero.config import XeroConfig
 from exporters.xero.errors import UnavailableError, XeroAuthError
 from exporters.xero.wire import Json
 
@@ -69,7 +69,7 @@ class AppTokens:
             return self._token
 
     def _renew(self) -> None:
-        form = {"grant_type": "client_credentials", "scope": " ".join(SCOPES)}
+        form = {"grant_type": "client_credentials", "scope": " ".join(self._config.scopes)}
         answer = ask(self._config, self._http, form)
         self._token = str(answer["access_token"])
         self._expires = self._clock() + timedelta(seconds=int(answer["expires_in"]))

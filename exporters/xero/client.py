@@ -347,6 +347,30 @@ class XeroClient:
             "Overpayments" if overpaid else "Prepayments",
         )
 
+    def reconciled_payments(self, account_id: str) -> Iterator[Json]:
+        """Payments on a bank account that are marked as reconciled."""
+        where = f'Account.AccountID==Guid("{account_id}") AND IsReconciled==true'
+        pages = _all_pages(
+            lambda page: _typed(
+                self._api.get_payments(self.tenant, where=where, page=page, page_size=PAGE_SIZE)
+            ),
+            "Payments",
+        )
+        return (found for answer in pages for found in items(answer.content, "Payments"))
+
+    def reconciled_bank_transactions(self, account_id: str) -> Iterator[Json]:
+        """Money spent or received on a bank account that is marked as reconciled."""
+        where = f'BankAccount.AccountID==Guid("{account_id}") AND IsReconciled==true'
+        pages = _all_pages(
+            lambda page: _typed(
+                self._api.get_bank_transactions(
+                    self.tenant, where=where, page=page, page_size=PAGE_SIZE
+                )
+            ),
+            "BankTransactions",
+        )
+        return (found for answer in pages for found in items(answer.content, "BankTransactions"))
+
     def _pages(self, kind: Kind, **options: object) -> Iterator[Answer]:
         """Page by page: without `page` Xero would answer no lines."""
         credit = kind == "credit_note"
@@ -421,6 +445,14 @@ class XeroClient:
             call = self._api.create_invoice_attachment_by_file_name
         return _typed(
             call(self.tenant, xero_id, name, content, include_online=True, idempotency_key=key)
+        )
+
+    def create_payment(self, payment: Json, key: str) -> Answer:
+        """PUT of one payment of an invoice."""
+        return _typed(
+            self._api.create_payments(
+                self.tenant, {"Payments": [payment]}, summarize_errors=False, idempotency_key=key
+            )
         )
 
     def allocate(self, credit_note_id: str, allocation: Json, key: str) -> Answer:

@@ -18,6 +18,8 @@ SCOPES = (
     "accounting.settings.read",
     "accounting.attachments",
 )
+POSTING_SCOPES = ("accounting.payments", "accounting.banktransactions.read")
+"""Asked for besides, where payments are posted."""
 Grant = Literal["client_credentials", "authorization_code"]
 
 
@@ -43,6 +45,7 @@ class XeroConfig:
     api_url: str = API_URL
     identity_url: str = IDENTITY_URL
     grant: Grant = "client_credentials"
+    scopes: tuple[str, ...] = SCOPES
     connect_seconds: float = 10.0
     read_seconds: float = 45.0
 
@@ -75,6 +78,10 @@ class XeroConfig:
     def for_tenant(self, tenant_id: str) -> XeroConfig:
         """The same connection to another organisation."""
         return replace(self, tenant_id=tenant_id)
+
+    def for_posting(self) -> XeroConfig:
+        """The same connection, allowed to make payments."""
+        return replace(self, scopes=(*SCOPES, *POSTING_SCOPES))
 
     @property
     def token_file(self) -> Path:

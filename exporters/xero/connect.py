@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 
 from exporters.xero.auth import ask, keep_tokens
-from exporters.xero.config import IDENTITY_URL, SCOPES, XeroConfig
+from exporters.xero.config import IDENTITY_URL, XeroConfig
 from exporters.xero.errors import UnavailableError, XeroAuthError
 from exporters.xero.wire import Json
 
@@ -61,7 +61,7 @@ def ask_for_consent(config: XeroConfig, redirect_uri: str) -> Consent:
         "response_type": "code",
         "client_id": config.client_id,
         "redirect_uri": redirect_uri,
-        "scope": " ".join((*SCOPES, "offline_access")),
+        "scope": " ".join((*config.scopes, "offline_access")),
         "state": state,
         "code_challenge": challenge.decode(),
         "code_challenge_method": "S256",

@@ -60,6 +60,8 @@ def connect(app: App, port: int, no_browser: bool, wait: int) -> int:
         XeroConfig.from_environment(os.environ, data_dir=app.data_dir.root),
         clock_from_env(),
     )
+    if _posts_payments(app):
+        config = config.for_posting()
     with httpx.Client(timeout=30.0) as http:
         if config.grant == "client_credentials":
             token = tokens_for(config, http, clock).current()
@@ -81,6 +83,16 @@ def connect(app: App, port: int, no_browser: bool, wait: int) -> int:
             "exit_code": NEEDS_PERSON if problems else DONE,
         }
     )
+
+
+def _posts_payments(app: App) -> bool:
+    """Whether the book lets payments be made on any bank account: that asks for more rights."""
+    from connectors.book import load_book
+
+    if not app.data_dir.book.is_dir():
+        return False
+    sellers = load_book(app.data_dir.book).sellers
+    return any(one.post_payments for seller in sellers for one in seller.bank_accounts.values())
 
 
 def _wanted_tenants(app: App) -> dict[str, str]:

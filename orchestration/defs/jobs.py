@@ -81,6 +81,16 @@ payments = dg.define_asset_job(
     dg.AssetSelection.assets("payments_received"),
     description="Read from Xero what was paid.",
 )
+bank = dg.define_asset_job(
+    "bank",
+    dg.AssetSelection.assets("bank_files"),
+    description="Take files of the bank from the drop folder, and match what Xero shows already.",
+)
+post_payments = dg.define_asset_job(
+    "post_payments",
+    dg.AssetSelection.assets("bank_payments"),
+    description="Plan or make the payments in Xero that people confirmed from bank lines.",
+)
 remind = dg.define_asset_job(
     "remind",
     dg.AssetSelection.assets("reminders"),
@@ -95,9 +105,9 @@ backup = dg.define_asset_job(
 
 JOBS = [
     *(land, compact, build, close, approve, issue, reports, refresh, publish, payments, remind),
-    backup,
+    *(bank, post_payments, backup),
 ]
-CHANGES_THE_LEDGER = [close, approve, issue, publish, payments, remind]
+CHANGES_THE_LEDGER = [close, approve, issue, publish, payments, bank, post_payments, remind]
 
 
 def landing_range_tags(*, site_id: str, first: str, last: str) -> dict[str, str]:
@@ -162,6 +172,12 @@ def payments_when_xero_calls(
     return dg.RunRequest(run_key=marks[-1].name)
 
 
+@dg.schedule(job=bank, cron_schedule="45 * * * *", execution_timezone="UTC")
+def hourly_bank(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Every hour: files of the bank that were dropped."""
+    return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())
+
+
 @dg.schedule(job=remind, cron_schedule="0 8 * * *", execution_timezone="UTC")
 def daily_reminders(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Every day: the reminders that are due are sent."""
@@ -180,8 +196,8 @@ def nightly_backup(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
 
 
 SCHEDULES = [
-    *(nightly_landing, nightly_build, monthly_close, hourly_payments, daily_reminders),
-    nightly_backup,
+    *(nightly_landing, nightly_build, monthly_close, hourly_payments, hourly_bank),
+    *(daily_reminders, nightly_backup),
 ]
 
 

@@ -43,7 +43,7 @@ from exporters.xero.sandbox.gate import (
 from exporters.xero.sandbox.hooks import Hooks
 from exporters.xero.sandbox.organisation import KINDS, Organisation, page_of
 from exporters.xero.sandbox.pages import Pages, human_arguments
-from exporters.xero.sandbox.seed import Seed, add_tracking, apply_seed, tax_rate
+from exporters.xero.sandbox.seed import Seed, add_tracking, apply_seed, bank_account, tax_rate
 from exporters.xero.sandbox.store import Store
 from exporters.xero.sandbox.where import parse_where
 from exporters.xero.sandbox.wire import (
@@ -353,6 +353,10 @@ class LocalXero:
             payments = self._modified(payments, request)
             shown = [self.org.render_payment(p) for p in payments]
             return self._paged("Payments", self._where(shown, query), query)
+        if head == "BankTransactions" and len(parts) == 1:
+            found = self._modified(self.store.all("banktransaction"), request)
+            shown = [self.org.render_bank_transaction(b) for b in found]
+            return self._paged(head, self._where(shown, query), query)
         if head == "Overpayments" and len(parts) == 1:
             found = self._modified(self.store.all("overpayment"), request)
             shown = [self._render_overpayment(o) for o in found]
@@ -846,6 +850,15 @@ class LocalXero:
             reference=reference,
         )
         return self.org.render_payment(payment)
+
+    def _admin_account(self, *, code: str, **changes: Any) -> None:
+        account = self.store.get("account", code) or bank_account(code)
+        self.store.put("account", code, {**account, **changes})
+
+    def _admin_import_bank_line(
+        self, *, code: str, payment_id: str | None = None, reconciled: bool = True
+    ) -> None:
+        self.org.human_imports(code, payment_id=payment_id, reconciled=reconciled)
 
     def _admin_reverse_payment(self, *, payment_id: str) -> Json:
         return self.org.render_payment(self.org.delete_payment(payment_id))

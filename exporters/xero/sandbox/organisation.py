@@ -474,6 +474,7 @@ class Organisation:
         if amount > Decimal(document["Total"]) - self.settled(kind, document):
             raise ElementError("Payment amount exceeds the amount outstanding on this document")
         day = parse_date(element.get("Date")) or self.today()
+        account = self._account_to_pay(element.get("Account") or {}, document["CurrencyCode"])
         body = {
             "PaymentID": str(uuid.uuid4()),
             "_date": day.isoformat(),
@@ -484,12 +485,56 @@ class Organisation:
             "IsReconciled": bool(element.get("IsReconciled", False)),
             "_document": document[id_key],
             "_kind": kind,
-            "_account": (element.get("Account") or {}).get("Code"),
+            "_account": account["Code"],
             "_updated": self.now_ms(),
         }
         self.store.put("payment", body["PaymentID"], body)
         self.touch(kind, document[id_key])
         return body
+
+    def _account_to_pay(self, named: Json, currency: str) -> Json:
+        """The account of a payment: a bank account, or one that payments are enabled for."""
+        found = [
+            a
+            for a in self.store.all("account")
+            if named.get("Code") == a["Code"] or named.get("AccountID") == a["AccountID"]
+        ]
+        if not found or found[0]["Status"] != "ACTIVE":
+            raise ElementError("Account could not be found")
+        account = found[0]
+        if account["Type"] != "BANK" and not account["EnablePaymentsToAccount"]:
+            raise ElementError("Account is not a valid code for this document")
+        if account.get("CurrencyCode") not in (None, currency):
+            raise ElementError("The currency of the account is not that of the document")
+        return account
+
+    def human_imports(self, code: str, *, payment_id: str | None, reconciled: bool) -> None:
+        """A person imports a statement line, and perhaps reconciles it: with a payment, or as money
+        received. As in Xero, a line by itself shows nowhere in the API."""
+        if payment_id is not None:
+            payment = self.store.get("payment", payment_id)
+            if payment is None:
+                raise NotFoundError(payment_id)
+            payment["IsReconciled"] = reconciled
+            self.store.put("payment", payment_id, payment)
+        elif reconciled:
+            key = str(uuid.uuid4())
+            body = {"BankTransactionID": key, "_account": code, "IsReconciled": True}
+            self.store.put("banktransaction", key, body | {"_updated": self.now_ms()})
+
+    def render_bank_transaction(self, body: Json) -> Json:
+        """Money received, as far as exporters read it."""
+        return {
+            "BankTransactionID": body["BankTransactionID"],
+            "Type": "RECEIVE",
+            "Status": "AUTHORISED",
+            "IsReconciled": body["IsReconciled"],
+            "BankAccount": self._account_shown(body["_account"]),
+        }
+
+    def _account_shown(self, code: str) -> Json:
+        account = self.store.get("account", code) or {}
+        return {"AccountID": account.get("AccountID"), "Code": code}
 
     def delete_payment(self, key: str) -> Json:
         """Payments are never changed, only deleted."""
@@ -647,6 +692,7 @@ class Organisation:
             Status=body["Status"],
             IsReconciled=body["IsReconciled"],
             BankAmount=body["Amount"],
+            Account=self._account_shown(str(body["_account"])),
             UpdatedDateUTC=ms_instant(int(body["_updated"])),
         )
         document = self.store.get(body["_kind"], body["_document"])

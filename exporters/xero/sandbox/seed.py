@@ -100,20 +100,26 @@ def tax_rate(tax_type: str, percent: Decimal) -> Json:
 
 def _add_account(store: Store, code: str, name: str, *, kind: str, tax_type: str) -> None:
     if store.get("account", code) is None:
-        store.put(
-            "account",
-            code,
-            {
-                "AccountID": str(uuid.uuid5(_NAMESPACE, f"account/{code}")),
-                "Code": code,
-                "Name": name,
-                "Status": "ACTIVE",
-                "Type": kind,
-                "TaxType": tax_type,
-                "Class": "ASSET" if kind == "BANK" else "REVENUE",
-                "EnablePaymentsToAccount": kind == "BANK",
-            },
-        )
+        store.put("account", code, _account(code, name, kind=kind, tax_type=tax_type))
+
+
+def _account(code: str, name: str, *, kind: str, tax_type: str) -> Json:
+    account = {
+        "AccountID": str(uuid.uuid5(_NAMESPACE, f"account/{code}")),
+        "Code": code,
+        "Name": name,
+        "Status": "ACTIVE",
+        "Type": kind,
+        "TaxType": tax_type,
+        "Class": "ASSET" if kind == "BANK" else "REVENUE",
+        "EnablePaymentsToAccount": kind == "BANK",
+    }
+    return account | ({"BankAccountType": "BANK"} if kind == "BANK" else {})
+
+
+def bank_account(code: str) -> Json:
+    """A bank account as Xero answers it."""
+    return _account(code, f"Bank account {code}", kind="BANK", tax_type="NONE")
 
 
 def add_tracking(store: Store, name: str, options: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ import os
 import dagster as dg
 
 from exporters.xero import XeroConfig, poll_payments, publish, wakes
+from orchestration.bank import settle_lines
 from orchestration.dbt import OWNERS
 from orchestration.partitions import period_partitions
 from orchestration.rehearsal import refuse_outside_loopback
@@ -72,10 +73,13 @@ def invoicing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
                 clock=data_dir.clock(),
                 marts_path=layout.marts,
             )
+            matched = settle_lines(layout, ledger)
         if report.failure is None and report.deferred_until is None:
             wakes.answered(marks)
         return materialized(
-            report.as_dict(), words=report.describe().splitlines(), exit_code=report.exit_code
+            {**report.as_dict(), "bank_lines": matched},
+            words=[*report.describe().splitlines(), *matched],
+            exit_code=report.exit_code,
         )
 
     return [xero_invoices, payments_received]

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,45 @@ def test_holds_promises_and_disputes_in_the_ledger(world: World) -> None:
         tables.disputes, subject="NORDIC/2026-10/NORDIC-0001", state="resolved", by="b", reason="x"
     )
     assert len(world.remind().messages) == 1
+
+
+def test_a_payment_that_the_bank_has_and_xero_not_yet(world: World) -> None:
+    """Confirmed from a bank line it holds back until Xero shows it; then what is left is chased."""
+    world.issue()
+    line = {"line_id": "bl-1", "currency": "EUR", "amount": Decimal("400.00")}
+    world.ledger.record(
+        tables.bank_lines,
+        **line,
+        account="NO9386011117947",
+        booked_on=date(2026, 11, 12),
+        reversal=False,
+        form="camt.053",
+        file_name="a.xml",
+    )
+    matched = {
+        **line,
+        "statement_number": "NORDIC-0001",
+        "line_words": "-",
+        "by": "b",
+        "reason": "r",
+    }
+    world.ledger.record(tables.bank_matches, **matched, state="confirmed")
+    report = world.remind()
+    assert report.held[0].code == "in_flight"
+    assert "400.00 EUR on 2026-11-12 (bl-1) is at the bank, not yet in Xero" in report.describe()
+    world.ledger.record(
+        tables.payments,
+        payment_id="p-1",
+        statement_number="NORDIC-0001",
+        amount=Decimal("400.00"),
+        currency="EUR",
+        paid_on=date(2026, 11, 12),
+        status="AUTHORISED",
+    )
+    world.ledger.record(tables.bank_matches, **matched, state="explained", payment_id="p-1")
+    world.observe(amount_due="600.00")
+    (message,) = world.remind().messages
+    assert str(message.to_pay) == "600.00"
 
 
 def test_xeros_own_reminders_switched_on(world: World) -> None:

@@ -592,6 +592,15 @@ CASES: list[tuple[str, str, str, int | None, str | None, str | None, str]] = [
     ),
     (
         "seller.yml",
+        "USD: {account: 123-456, ",
+        "USD: {account: 123-456, post_payments: true, ",
+        9,
+        "[0].bank_accounts.USD.post_payments",
+        None,
+        "xero_account beside it",
+    ),
+    (
+        "seller.yml",
         "  city: Bergen\n",
         "  city: Bergen\n  logo: logo.svg\n",
         14,

@@ -13,7 +13,7 @@ OURS = {
         "statement_reports",
     },
     "collections": {"alert_notices", "reminders"},
-    "invoicing": {"payments_received", "xero_invoices"},
+    "invoicing": {"bank_files", "bank_payments", "payments_received", "xero_invoices"},
     "landing": {"compacted_days", "landed_batches", "landing/readings"},
     "ledger": {"ledger", "ledger_extract"},
     "sites": {"sites/ET-ADD1", "sites/FI-HEL1", "sites/ID-JKT1", "sites/NO-OSL1"},
@@ -22,6 +22,7 @@ MARTS = {
     *(
         "alerts",
         "assignments",
+        "bank_lines",
         "billing_exceptions",
         "billing_kpis",
         "build_info",
@@ -57,6 +58,7 @@ MARTS = {
 JOBS = {
     "approve": {"approvals"},
     "backup": {"data_dir_backup"},
+    "bank": {"bank_files"},
     "build": {
         *("book", "landed_batches", "ledger_extract", "build_context", "published_marts"),
         "alert_notices",
@@ -69,6 +71,7 @@ JOBS = {
     "issue": {"issued_statements"},
     "land": {"landing/readings"},
     "payments": {"payments_received"},
+    "post_payments": {"bank_payments"},
     "publish": {"xero_invoices"},
     "refresh": {"ledger_extract", "build_context", "published_marts"},
     "remind": {"reminders"},
@@ -77,6 +80,8 @@ JOBS = {
 POOLS = {
     "alert_notices": "warehouse",
     "approvals": "warehouse",
+    "bank_files": "warehouse",
+    "bank_payments": "xero",
     "data_dir_backup": "backup",
     "book": "warehouse",
     "close_decisions": "warehouse",
@@ -156,6 +161,7 @@ def test_schedules_are_delivered_switched_off(definitions: dg.Definitions) -> No
         "nightly_build": ("0 4 * * *", "build", "UTC"),
         "monthly_close": ("0 6 * * *", "close", "UTC"),
         "hourly_payments": ("15 * * * *", "payments", "UTC"),
+        "hourly_bank": ("45 * * * *", "bank", "UTC"),
         "daily_reminders": ("0 8 * * *", "remind", "UTC"),
         "nightly_backup": ("0 5 * * *", "backup", "UTC"),
     }

@@ -13,6 +13,7 @@ import pytest
 
 from orchestration.defs.jobs import (
     daily_reminders,
+    hourly_bank,
     hourly_payments,
     monthly_close,
     nightly_backup,
@@ -118,7 +119,7 @@ def test_a_backup_is_made_every_night_where_a_folder_is_named(
     assert request.run_key == "2026-11-04"
 
 
-@pytest.mark.parametrize("schedule", [nightly_build, hourly_payments])
+@pytest.mark.parametrize("schedule", [nightly_build, hourly_payments, hourly_bank])
 def test_a_tick_asks_for_one_run(schedule: dg.ScheduleDefinition, tick: Tick) -> None:
     first = datetime(2026, 11, 4, 4, 0, tzinfo=UTC)
     again = tick(schedule, first).run_requests or []

@@ -37,3 +37,23 @@ select
     first_seen,
     status
 from {{ ref('int_billing__document_exceptions') }}
+union all
+select
+    exception_id,
+    kind,
+    'warning' as severity,
+    period,
+    cast(null as varchar) as site_id,
+    cast(null as varchar) as meter_id,
+    cast(null as varchar) as machine_id,
+    cast(null as varchar) as contract_id,
+    cast(null as varchar) as event_id,
+    cast(null as varchar) as payer_id,
+    cast(null as varchar) as statement_id,
+    day,
+    cast(1 as bigint) as occurrences,
+    cast(null as decimal(38, 9)) as quantity,
+    detail,
+    first_seen,
+    status
+from {{ ref('int_billing__bank_exceptions') }}

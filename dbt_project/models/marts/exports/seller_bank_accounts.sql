@@ -4,5 +4,8 @@ select
     iban,
     bic,
     account,
-    bank
+    bank,
+    post_payments,
+    xero_account,
+    no_bank_feed
 from {{ source('book', 'seller_bank_accounts') }}
