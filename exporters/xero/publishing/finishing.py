@@ -50,6 +50,7 @@ class _File:
     intent: str = ""
     key: str = ""
     outcome: str | XeroError | None = None
+    answer: str | None = None
 
     @property
     def body(self) -> Json:
@@ -137,8 +138,8 @@ def _send(client: XeroClient, sending: _Sending) -> None:
             file.outcome = problem or "was there"
             continue
         try:
-            client.attach(item.kind, xero_id, file.path.name, file.content, file.key)
-            file.outcome = "attached"
+            answer = client.attach(item.kind, xero_id, file.path.name, file.content, file.key)
+            file.outcome, file.answer = "attached", answer.text
         except NotDoneError as error:
             file.outcome = problem = error
         except (UncertainError, RefusedError) as error:
@@ -162,7 +163,7 @@ def _settle(run: Run, sending: _Sending, again: list[_Sending]) -> NotDoneError 
                     words = f"Xero refused to attach {file.path.name}: {file.outcome}"
                     item.turn("quarantined", words)
             else:
-                tx.outcome(file.intent, "ok", message=file.outcome)
+                tx.outcome(file.intent, "ok", answer=file.answer, message=file.outcome)
                 item.line.done.append(f"{file.outcome} {file.path.name}")
     if uncertain:
         again.append(_Sending(item, uncertain, look=True))
