@@ -23,6 +23,33 @@ ACCOUNTS = [
 NAMES = {"aurora": "Aurora Rendering GmbH", "borealis": "Borealis Møller AS"}
 
 
+def statement(
+    number: str, total: str, *, payer: str = "aurora", currency: str = "EUR"
+) -> dict[str, Any]:
+    """An issued statement as the ledger has it."""
+    series_no = int(number[-4:])
+    issued = date(2026, 11, 3)
+    return {
+        "statement_id": f"{payer}/2026-10/{series_no}",
+        "statement_number": number,
+        "series": payer,
+        "series_no": series_no,
+        "period": "2026-10",
+        "statement_kind": "consolidated",
+        "payer_id": payer,
+        "seller_id": "main",
+        "currency": currency,
+        "net": Decimal(total),
+        "tax": Decimal("0.00"),
+        "total": Decimal(total),
+        "content_hash": "h",
+        "book_version": "b",
+        "code_version": "c",
+        "issue_date": issued,
+        "due_date": issued + timedelta(days=14 + series_no),
+    }
+
+
 def open_at(path: Path) -> Ledger:
     """The ledger of a file."""
     return Ledger.open(
@@ -55,27 +82,8 @@ def issue(ledger: Ledger) -> Callable[..., str]:
     def make(payer: str = "aurora", total: str = "1250.00", currency: str = "EUR") -> str:
         counts[payer] = counts.get(payer, 0) + 1
         number = f"{payer.upper()}-{counts[payer]:04d}"
-        issued = date(2026, 11, 3)
-        ledger.record(
-            tables.issued_statements,
-            statement_id=f"{payer}/2026-10/{counts[payer]}",
-            statement_number=number,
-            series=payer,
-            series_no=counts[payer],
-            period="2026-10",
-            statement_kind="consolidated",
-            payer_id=payer,
-            seller_id="main",
-            currency=currency,
-            net=Decimal(total),
-            tax=Decimal("0.00"),
-            total=Decimal(total),
-            content_hash="h",
-            book_version="b",
-            code_version="c",
-            issue_date=issued,
-            due_date=issued + timedelta(days=14 + counts[payer]),
-        )
+        row = statement(number, total, payer=payer, currency=currency)
+        ledger.record(tables.issued_statements, **row)
         return number
 
     return make

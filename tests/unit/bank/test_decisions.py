@@ -7,9 +7,12 @@ from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import select
 
 from exporters import bank
@@ -18,7 +21,7 @@ from exporters.ledger import Ledger, tables
 from exporters.ledger.actions import ActionError
 from exporters.ledger.banking import in_flight, matches
 from exporters.ledger.story import story
-from tests.unit.bank.conftest import ACCOUNTS, NAMES
+from tests.unit.bank.conftest import ACCOUNTS, NAMES, open_at, statement
 from tests.unit.bank.messages import Entry, Stmt, Tx, camt
 
 BOOK: dict[str, Any] = {"payer_names": NAMES, "accounts": ACCOUNTS}
@@ -260,3 +263,54 @@ def test_a_person_may_name_the_payment_that_xero_shows(
     report = bank.confirm(ledger, line_id, [number], **SAID)
     assert "(the payment that Xero shows)" in report.taken[0]
     assert held(ledger) == {number: ("explained", Decimal("1250.00"))}
+
+
+_said = st.lists(
+    st.tuples(
+        st.sampled_from(["confirm", "release", "dismiss"]),
+        st.integers(0, 2),
+        st.lists(
+            st.sampled_from(["AURORA-0001", "AURORA-0001=60.00", "AURORA-0002", "AURORA-0002=150"]),
+            min_size=1,
+            max_size=2,
+        ),
+    ),
+    max_size=9,
+)
+
+
+_SETTINGS = settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@_SETTINGS
+@given(said=_said)
+def test_whatever_people_say_no_line_and_no_statement_is_overdrawn(
+    empty_ledger: Path, tmp_path: Path, said: list[tuple[str, int, list[str]]]
+) -> None:
+    with open_at(Path(copy(empty_ledger, tmp_path / "any.sqlite"))) as ledger:
+        for number, total in (("AURORA-0001", "100.00"), ("AURORA-0002", "200.00")):
+            ledger.record(tables.issued_statements, **statement(number, total))
+        path = tmp_path / "any.xml"
+        amounts = ["100.00", "120.00", "250.00"]
+        path.write_bytes(camt(Stmt(entries=[Entry(amount=one, reference=one) for one in amounts])))
+        bank.import_files(ledger, [path], formats=[], accounts=ACCOUNTS)
+        lines = {row["line_id"]: row for row in ledger.query(select(tables.bank_lines))}
+        for what, index, statements in said:
+            line_id = sorted(lines)[index]
+            facts = ledger.head()
+            try:
+                if what == "confirm":
+                    bank.confirm(ledger, line_id, statements, **SAID)
+                else:
+                    getattr(bank, what)(ledger, line_id, **SAID)
+            except ActionError:
+                assert ledger.head() == facts
+        with ledger.snapshot() as reader:
+            live = matches(reader)
+        for line_id, row in lines.items():
+            assert sum(m.amount for m in live if m.line_id == line_id) <= row["amount"]
+        for number, total in (("AURORA-0001", 100), ("AURORA-0002", 200)):
+            assert sum(m.amount for m in live if m.statement_number == number) <= total
+        assert all(m.amount > 0 for m in live)
