@@ -134,7 +134,7 @@ def preflight(app: App, period: str | None) -> int:
 
 
 @command(xero)
-@click.option("--port", default=8791, show_default=True)
+@click.option("--port", default=8791, show_default=True, help="Port to listen on.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 def webhooks(app: App, port: int, host: str) -> int:
     """Be told by Xero that something changed, until interrupted; the next poll reads what it was.
