@@ -19,6 +19,7 @@ import httpx
 from exporters.ledger import Ledger
 from exporters.marts import open_marts
 from exporters.xero import preflight
+from exporters.xero.bank_accounts import Account, read_accounts, why_not_posted
 from exporters.xero.client import XeroClient
 from exporters.xero.config import XeroConfig
 from exporters.xero.errors import XeroError
@@ -115,10 +116,12 @@ def check_up(
             s for s in statements if (facts.tenants.get(s.seller_id) or config.tenant_id) == tenant
         ]
         try:
+            here = wanted.of(tenant, facts, config)
+            connection = config.for_posting() if here.accounts else config
             with XeroClient(
-                config.for_tenant(tenant), clock=clock, sleep=sleep, http=http
+                connection.for_tenant(tenant), clock=clock, sleep=sleep, http=http
             ) as client:
-                _look(client, found, facts, wanted.of(tenant, facts, config), mine)
+                _look(client, found, facts, here, mine)
         except XeroError as error:
             found.failure = str(error)
     return report
@@ -141,6 +144,7 @@ class _Wanted:
     regions: tuple[str, ...]
     currencies: dict[str, str]
     sellers: dict[str, str]
+    accounts: tuple[Account, ...]
 
     @classmethod
     def read(cls, marts_path: Path, today: date) -> _Wanted:
@@ -160,6 +164,7 @@ class _Wanted:
                 regions=tuple(sorted({row["region"] for row in sites if row["region"]})),
                 currencies={payer: row["currency"] for payer, row in payers.items()},
                 sellers={payer: row["seller_id"] or default for payer, row in payers.items()},
+                accounts=tuple(a for a in read_accounts(marts_path).values() if a.posts),
             )
 
     def of(self, tenant: str, facts: BookFacts, config: XeroConfig) -> _Wanted:
@@ -175,6 +180,11 @@ class _Wanted:
             regions=self.regions,
             currencies={payer: c for payer, c in self.currencies.items() if payer in mine},
             sellers={payer: s for payer, s in self.sellers.items() if payer in mine},
+            accounts=tuple(
+                account
+                for account in self.accounts
+                if (facts.tenants.get(account.seller_id) or config.tenant_id) == tenant
+            ),
         )
 
 
@@ -239,6 +249,12 @@ def _look(
         if reminding
         else (),
     )
+    if wanted.accounts:
+        found.say(
+            "bank accounts",
+            f"payments are posted to {len(wanted.accounts)}",
+            [why for why in why_not_posted(client, wanted.accounts).values() if why],
+        )
     for statement in statements:
         found.say("statement", statement.number, _held_back(statement, facts, settings))
     left = client.day_limit_left

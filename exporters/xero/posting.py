@@ -23,10 +23,10 @@ import httpx
 from sqlalchemy import select
 
 from exporters.ledger import Ledger, banking, tables
-from exporters.ledger.banking import Match, account_name
-from exporters.marts import open_marts
+from exporters.ledger.banking import Match
 from exporters.reconcile.gate import require_reconciled
 from exporters.xero import records
+from exporters.xero.bank_accounts import Account, read_accounts, why_not_posted
 from exporters.xero.client import XeroClient
 from exporters.xero.compare import differences, element_errors, id_of
 from exporters.xero.config import XeroConfig
@@ -46,19 +46,7 @@ from exporters.xero.wire import Json, day, encode, items, money
 
 POST: Final = "xero.payment"
 SAME_PAYMENT_WITHIN: Final = timedelta(days=31)
-FEEDS_ITSELF: Final = ("PAYPAL",)
 Action = Literal["post", "adopt", "refused"]
-
-
-@dataclass(frozen=True)
-class Account:
-    """A bank account of the book, and the account in Xero that stands for it."""
-
-    account: str
-    currency: str
-    posts: bool
-    code: str | None
-    no_bank_feed: str | None
 
 
 @dataclass
@@ -162,7 +150,7 @@ def post_payments(
     report = PostReport(applied=apply)
     if apply:
         require_reconciled(ledger, marts_path)
-    accounts = _accounts(marts_path)
+    accounts = read_accounts(marts_path)
     with ledger.snapshot() as reader:
         waiting = [m for m in banking.matches(reader) if m.in_flight and m.posted is None]
     chosen: list[Match] = []
@@ -216,25 +204,6 @@ def _still_waiting(ledger: Ledger, group: Sequence[Match]) -> list[Match]:
             for match in banking.matches(reader)
             if match.match_id in wanted and match.in_flight and match.posted is None
         ]
-
-
-def _accounts(marts_path: Path) -> dict[tuple[str, str], Account]:
-    with open_marts(marts_path) as marts:
-        rows = marts.rows(
-            "select iban, account, currency, post_payments, xero_account, no_bank_feed "
-            "from seller_bank_accounts"
-        )
-    found = {}
-    for row in rows:
-        account = account_name(row["iban"] or row["account"])
-        found[account, row["currency"]] = Account(
-            account=account,
-            currency=row["currency"],
-            posts=bool(row["post_payments"]),
-            code=row["xero_account"],
-            no_bank_feed=row["no_bank_feed"],
-        )
-    return found
 
 
 @dataclass
@@ -301,7 +270,7 @@ class _Run:
         self._report.lines += [item.line for item in self._items]
         if not self._items:
             return
-        problems = self._preflight({item.account for item in self._items})
+        problems = why_not_posted(self._client, {item.account for item in self._items})
         numbers = sorted({item.match.statement_number for item in self._items})
         histories = records.read_histories(self._ledger, numbers)
         invoices = {id_of(one): one for one in self._client.by_number("invoice", numbers)}
@@ -371,44 +340,6 @@ class _Run:
                 and (on is None or abs(on - item.match.booked_on) <= SAME_PAYMENT_WITHIN)
             ):
                 return payment
-        return None
-
-    # Preflight of accounts -----------------------------------------------------------------------
-
-    def _preflight(self, accounts: set[Account]) -> dict[Account, str | None]:
-        """Why nothing may be posted to an account; None if it may."""
-        known = {str(one.get("Code")): one for one in self._client.settings("Accounts")}
-        return {
-            account: self._problem(account, known.get(str(account.code))) for account in accounts
-        }
-
-    def _problem(self, account: Account, found: Json | None) -> str | None:
-        what = f"account {account.code} in Xero"
-        if found is None or found.get("Status") != "ACTIVE":
-            return f"{what} is not there, or not active"
-        is_bank = found.get("Type") == "BANK"
-        if not is_bank and not found.get("EnablePaymentsToAccount"):
-            return f"{what} takes no payments (Enable payments to this account)"
-        currency = found.get("CurrencyCode")
-        if currency and currency != account.currency:
-            return f"{what} is in {currency}, the bank account in {account.currency}"
-        if not is_bank:
-            return None  # Only bank accounts can have a feed or statement lines.
-        if found.get("BankAccountType") in FEEDS_ITSELF:
-            return f"{what} gets its lines from {found.get('BankAccountType')} by itself"
-        account_id = str(found.get("AccountID"))
-        for payment in self._client.reconciled_payments(account_id):
-            if payment.get("IsReconciled"):
-                return _has_lines(what, f"payment {payment.get('PaymentID')}")
-        for transaction in self._client.reconciled_bank_transactions(account_id):
-            if transaction.get("IsReconciled"):
-                return _has_lines(what, f"transaction {transaction.get('BankTransactionID')}")
-        if not account.no_bank_feed:
-            return (
-                f"Xero tells no program whether {what} has a bank feed or statement lines that "
-                "wait: look there, and if it has neither put who looked and when as no_bank_feed "
-                "in seller.yml"
-            )
         return None
 
     # Acting --------------------------------------------------------------------------------------
@@ -530,10 +461,3 @@ def _same(kept: Json, body: Json) -> bool:
     return {key: str(value) for key, value in kept.items()} == {
         key: str(value) for key, value in body.items()
     }
-
-
-def _has_lines(what: str, evidence: str) -> str:
-    return (
-        f"{what} has statement lines of the bank in Xero ({evidence} is reconciled): payments made "
-        "from here would stand there twice; reconcile in Xero, and switch post_payments off"
-    )

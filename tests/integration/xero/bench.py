@@ -37,6 +37,8 @@ INSERT INTO xero_tracking VALUES ('site', 'Site'), ('region', 'Region');
 CREATE TABLE xero_options (branding_theme VARCHAR);
 CREATE TABLE sellers (seller_id VARCHAR, xero_tenant_id VARCHAR);
 INSERT INTO sellers VALUES ('main', NULL);
+CREATE TABLE seller_bank_accounts (seller_id VARCHAR, currency VARCHAR, iban VARCHAR,
+    account VARCHAR, post_payments BOOLEAN, xero_account VARCHAR, no_bank_feed VARCHAR);
 CREATE TABLE tax_rules (site_jurisdiction VARCHAR, payer_country VARCHAR, charge_code VARCHAR,
     tax_code VARCHAR, rate_percent DECIMAL(9,4), valid_from DATE, valid_to DATE);
 INSERT INTO tax_rules VALUES ('NO', 'NO', '*', 'NO25', 24, '2005-01-01', NULL),

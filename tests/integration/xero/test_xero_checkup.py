@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from exporters.xero.checkup import Checkup, check_up
@@ -72,3 +75,21 @@ def test_an_organisation_that_cannot_be_read_is_a_failure_in_words(bench: Any) -
     report = look(bench)
     assert report.exit_code == 3
     assert any(line.startswith("  FAILED  Xero refuses access") for line in report.describe())
+
+
+def test_bank_accounts_that_payments_are_posted_to_are_looked_at(
+    bench: Any, tmp_path: Path
+) -> None:
+    bench.marts = Path(shutil.copy(bench.marts, tmp_path / "marts.duckdb"))
+    with duckdb.connect(str(bench.marts)) as con:
+        con.execute(
+            "INSERT INTO seller_bank_accounts VALUES ('main', 'EUR', 'FI2112345600000785', NULL, "
+            "true, '090', NULL), ('main', 'NOK', NULL, '1234', false, NULL, NULL)"
+        )
+    lines = look(bench).describe()
+    (needed,) = (line for line in lines if "bank accounts" in line)
+    assert needed.startswith("  NEEDED")
+    assert "no_bank_feed" in needed
+    with duckdb.connect(str(bench.marts)) as con:
+        con.execute("UPDATE seller_bank_accounts SET no_bank_feed = 'kim, 2026-11-02'")
+    assert "payments are posted to 1" in "\n".join(look(bench).describe())

@@ -54,7 +54,7 @@ def book(xero_marts: Path, tmp_path: Path) -> Callable[..., Path]:
         path = Path(copy(xero_marts, tmp_path / f"marts-{time.monotonic_ns()}.duckdb"))
         with duckdb.connect(str(path)) as connection:
             connection.execute(
-                "create table seller_bank_accounts as select 'main' as seller_id, "
+                "create or replace table seller_bank_accounts as select 'main' as seller_id, "
                 "'EUR' as currency, $1 as iban, null::varchar as account, "
                 "$2::boolean as post_payments, $3 as xero_account, $4::varchar as no_bank_feed",
                 [OURS, on, code, checked],
