@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
 from pathlib import Path
-from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, unquote
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -42,7 +42,7 @@ from exporters.xero.sandbox.gate import (
 )
 from exporters.xero.sandbox.hooks import Hooks
 from exporters.xero.sandbox.organisation import KINDS, Organisation, page_of
-from exporters.xero.sandbox.pages import Pages, human_arguments
+from exporters.xero.sandbox.pages import HEADERS, Pages, way_back
 from exporters.xero.sandbox.seed import Seed, apply_seed
 from exporters.xero.sandbox.store import Store
 from exporters.xero.sandbox.where import parse_where
@@ -68,6 +68,14 @@ def _json(body: object, status: int = 200) -> Reply:
 
 def _html(text: str, status: int = 200) -> Reply:
     return Reply(status, text.encode(), "text/html; charset=utf-8")
+
+
+def _page(text: str, status: int = 200) -> Reply:
+    return Reply(status, text.encode(), "text/html; charset=utf-8", HEADERS)
+
+
+def _see_other(location: str) -> Reply:
+    return Reply(303, b"", "text/html; charset=utf-8", {"Location": location})
 
 
 def _truth(value: object) -> bool:
@@ -628,7 +636,7 @@ class LocalXero:
         if len(parts) == 2 and parts[0] == "human" and request.method == "POST":
             return self._human(request, parts[1], body)
         if not parts:
-            return _html(self.pages.front(request.query_params.get("problem", "")))
+            return _page(self.pages.front(request.query_params.get("problem", "")))
         raise NotFoundError(path)
 
     def _consent(self, request: Request, body: bytes) -> Reply:
@@ -687,18 +695,29 @@ class LocalXero:
             raise NotFoundError("/".join(parts))
         body = found[0]
         address = self.pages.address(kind, body)
-        if rest == ["pay"] and request.method == "POST":
-            self.org.human_pay(body["InvoiceNumber"], amount=None, on=None, reference="Paid online")
-            return Reply(303, b"", "text/html; charset=utf-8", {"Location": address})
+        if rest == ["pay"] and kind == "invoice" and request.method == "POST":
+            return self._pay_online(request, body, address)
         if len(rest) == 2 and rest[0] == "files":
-            return self._file(body[KINDS[kind][0]], rest[1])
+            return self._file(body[KINDS[kind][0]], rest[1], online=parts[0] == "online")
         if rest:
             raise NotFoundError("/".join(parts))
-        return _html(self.pages.document(kind, body, request.query_params.get("problem", "")))
+        return _page(self.pages.document(kind, body, request.query_params.get("problem", "")))
 
-    def _file(self, document_id: str, name: str) -> Reply:
+    def _pay_online(self, request: Request, body: Json, address: str) -> Reply:
+        if not self.pages.may_pay(request.headers.get("host", ""), request.headers.get("origin")):
+            return _page("<p>Open the invoice on this machine to pay it.</p>", 403)
+        try:
+            self.org.human_pay(body["InvoiceNumber"], amount=None, on=None, reference="Paid online")
+        except ElementError as error:
+            self.store.rollback()
+            return _see_other(f"{address}?problem={self.pages.keep_problem(str(error))}")
+        return _see_other(address)
+
+    def _file(self, document_id: str, wanted: str, *, online: bool) -> Reply:
+        """A file by id or name. online: only those that Xero shows to the customer."""
         for file in self.org.attachments(document_id):
-            if file["FileName"] == name:
+            name = str(file["FileName"])
+            if wanted in (name, file["AttachmentID"]) and (file["IncludeOnline"] or not online):
                 # As a file, never as a page of ours, whatever it says of itself.
                 headers = {
                     "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
@@ -707,25 +726,26 @@ class LocalXero:
                 content = self.store.blob(file["AttachmentID"]) or b""
                 mime = mimetypes.guess_type(name)[0] or str(file["MimeType"])
                 return Reply(200, content, mime, headers)
-        raise NotFoundError(name)
+        raise NotFoundError(wanted)
 
     def _human(self, request: Request, action: str, body: bytes) -> Reply:
         """A form of the pages: done, then back to where it was, with words if it was refused."""
         text = body.decode("utf-8", "replace")
         form = {k: v[-1] for k, v in parse_qs(text, keep_blank_values=True).items()}
         if not self.pages.may_post(request.headers.get("host", ""), form):
-            return _html("<p>This form is not one of this page: open the page again.</p>", 403)
-        back, problem = urlsplit(request.headers.get("referer", "/")).path or "/", ""
+            return _page("<p>This form is not one of this page: open the page again.</p>", 403)
+        back = way_back(request.headers.get("referer", "/"))
         try:
-            name, wanted = human_arguments(action, form)
+            name, wanted = self.pages.arguments(action, form)
             self.admin.run(name, wanted)
-        except (ElementError, ValueError) as error:
-            self.store.rollback()
-            problem = "?" + urlencode({"problem": str(error)})
+        except ElementError as error:
+            problem = str(error)
         except NotFoundError as error:
-            self.store.rollback()
-            problem = "?" + urlencode({"problem": f"there is no {error}"})
-        return Reply(303, b"", "text/html; charset=utf-8", {"Location": back + problem})
+            problem = f"there is no {error}"
+        else:
+            return _see_other(back)
+        self.store.rollback()
+        return _see_other(f"{back}?problem={self.pages.keep_problem(problem)}")
 
     def _admin(self, action: str, raw: bytes) -> Reply:
         answer = self.admin.run(action, loads(raw) if raw else {})
