@@ -17,13 +17,13 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, unquote
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from exporters.xero.sandbox import consent
+from exporters.xero.sandbox.admin import Admin
 from exporters.xero.sandbox.errors import (
     ElementError,
     NotFoundError,
@@ -42,8 +42,8 @@ from exporters.xero.sandbox.gate import (
 )
 from exporters.xero.sandbox.hooks import Hooks
 from exporters.xero.sandbox.organisation import KINDS, Organisation, page_of
-from exporters.xero.sandbox.pages import Pages, human_arguments
-from exporters.xero.sandbox.seed import Seed, add_tracking, apply_seed, bank_account, tax_rate
+from exporters.xero.sandbox.pages import HEADERS, Pages, way_back
+from exporters.xero.sandbox.seed import Seed, apply_seed
 from exporters.xero.sandbox.store import Store
 from exporters.xero.sandbox.where import parse_where
 from exporters.xero.sandbox.wire import (
@@ -70,6 +70,14 @@ def _html(text: str, status: int = 200) -> Reply:
     return Reply(status, text.encode(), "text/html; charset=utf-8")
 
 
+def _page(text: str, status: int = 200) -> Reply:
+    return Reply(status, text.encode(), "text/html; charset=utf-8", HEADERS)
+
+
+def _see_other(location: str) -> Reply:
+    return Reply(303, b"", "text/html; charset=utf-8", {"Location": location})
+
+
 def _truth(value: object) -> bool:
     return str(value).lower() == "true"
 
@@ -87,7 +95,7 @@ class LocalXero:
         day_limit: int = 5000,
     ) -> None:
         self._real_clock = clock or (lambda: datetime.now(UTC))
-        self._offset = timedelta(0)
+        self.offset = timedelta(0)
         self.lock = threading.RLock()
         self.store = Store(state)
         self.limits = Limits(minute=minute_limit, day=day_limit)
@@ -100,11 +108,12 @@ class LocalXero:
         apply_seed(self.store, seed or Seed())
         self.store.commit()
         self.pages = Pages(self.store, self.org)
+        self.admin = Admin(self)
         self.hooks = Hooks(tenant=str(self.org.settings()["OrganisationID"]))
 
     def now(self) -> datetime:
         """The server's time."""
-        return self._real_clock() + self._offset
+        return self._real_clock() + self.offset
 
     # ASGI --------------------------------------------------------------------------------------
 
@@ -359,13 +368,14 @@ class LocalXero:
             return self._paged(head, self._where(shown, query), query)
         if head == "Overpayments" and len(parts) == 1:
             found = self._modified(self.store.all("overpayment"), request)
-            shown = [self._render_overpayment(o) for o in found]
+            shown = [self.render_overpayment(o) for o in found]
             return self._paged("Overpayments", self._where(shown, query), query)
         if head == "Prepayments" and len(parts) == 1:
             return self._paged("Prepayments", [], query)
         raise NotFoundError("/".join(parts))
 
-    def _render_overpayment(self, body: Json) -> Json:
+    def render_overpayment(self, body: Json) -> Json:
+        """An overpayment as Xero answers it."""
         answer = {k: v for k, v in body.items() if not k.startswith("_")}
         contact = self.store.get("contact", body["_contact"]) or {}
         day = date.fromisoformat(body["_date"])
@@ -626,7 +636,7 @@ class LocalXero:
         if len(parts) == 2 and parts[0] == "human" and request.method == "POST":
             return self._human(request, parts[1], body)
         if not parts:
-            return _html(self.pages.front(request.query_params.get("problem", "")))
+            return _page(self.pages.front(request.query_params.get("problem", "")))
         raise NotFoundError(path)
 
     def _consent(self, request: Request, body: bytes) -> Reply:
@@ -685,18 +695,29 @@ class LocalXero:
             raise NotFoundError("/".join(parts))
         body = found[0]
         address = self.pages.address(kind, body)
-        if rest == ["pay"] and request.method == "POST":
-            self.org.human_pay(body["InvoiceNumber"], amount=None, on=None, reference="Paid online")
-            return Reply(303, b"", "text/html; charset=utf-8", {"Location": address})
+        if rest == ["pay"] and kind == "invoice" and request.method == "POST":
+            return self._pay_online(request, body, address)
         if len(rest) == 2 and rest[0] == "files":
-            return self._file(body[KINDS[kind][0]], rest[1])
+            return self._file(body[KINDS[kind][0]], rest[1], online=parts[0] == "online")
         if rest:
             raise NotFoundError("/".join(parts))
-        return _html(self.pages.document(kind, body, request.query_params.get("problem", "")))
+        return _page(self.pages.document(kind, body, request.query_params.get("problem", "")))
 
-    def _file(self, document_id: str, name: str) -> Reply:
+    def _pay_online(self, request: Request, body: Json, address: str) -> Reply:
+        if not self.pages.may_pay(request.headers.get("host", ""), request.headers.get("origin")):
+            return _page("<p>Open the invoice on this machine to pay it.</p>", 403)
+        try:
+            self.org.human_pay(body["InvoiceNumber"], amount=None, on=None, reference="Paid online")
+        except ElementError as error:
+            self.store.rollback()
+            return _see_other(f"{address}?problem={self.pages.keep_problem(str(error))}")
+        return _see_other(address)
+
+    def _file(self, document_id: str, wanted: str, *, online: bool) -> Reply:
+        """A file by id or name. online: only those that Xero shows to the customer."""
         for file in self.org.attachments(document_id):
-            if file["FileName"] == name:
+            name = str(file["FileName"])
+            if wanted in (name, file["AttachmentID"]) and (file["IncludeOnline"] or not online):
                 # As a file, never as a page of ours, whatever it says of itself.
                 headers = {
                     "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
@@ -705,201 +726,27 @@ class LocalXero:
                 content = self.store.blob(file["AttachmentID"]) or b""
                 mime = mimetypes.guess_type(name)[0] or str(file["MimeType"])
                 return Reply(200, content, mime, headers)
-        raise NotFoundError(name)
+        raise NotFoundError(wanted)
 
     def _human(self, request: Request, action: str, body: bytes) -> Reply:
         """A form of the pages: done, then back to where it was, with words if it was refused."""
         text = body.decode("utf-8", "replace")
         form = {k: v[-1] for k, v in parse_qs(text, keep_blank_values=True).items()}
         if not self.pages.may_post(request.headers.get("host", ""), form):
-            return _html("<p>This form is not one of this page: open the page again.</p>", 403)
-        back, problem = urlsplit(request.headers.get("referer", "/")).path or "/", ""
+            return _page("<p>This form is not one of this page: open the page again.</p>", 403)
+        back = way_back(request.headers.get("referer", "/"))
         try:
-            name, wanted = human_arguments(action, form)
-            getattr(self, f"_admin_{name.replace('-', '_')}")(**wanted)
-        except (ElementError, ValueError) as error:
-            self.store.rollback()
-            problem = "?" + urlencode({"problem": str(error)})
+            name, wanted = self.pages.arguments(action, form)
+            self.admin.run(name, wanted)
+        except ElementError as error:
+            problem = str(error)
         except NotFoundError as error:
-            self.store.rollback()
-            problem = "?" + urlencode({"problem": f"there is no {error}"})
-        return Reply(303, b"", "text/html; charset=utf-8", {"Location": back + problem})
-
-    # The human and the saboteur ----------------------------------------------------------------
+            problem = f"there is no {error}"
+        else:
+            return _see_other(back)
+        self.store.rollback()
+        return _see_other(f"{back}?problem={self.pages.keep_problem(problem)}")
 
     def _admin(self, action: str, raw: bytes) -> Reply:
-        wanted: Json = loads(raw) if raw else {}
-        handle = getattr(self, f"_admin_{action.replace('-', '_')}", None)
-        if handle is None:
-            raise NotFoundError(action)
-        answer: object = handle(**wanted)
+        answer = self.admin.run(action, loads(raw) if raw else {})
         return _json({"ok": True} if answer is None else answer)
-
-    def _admin_health(self) -> Json:
-        return {"tenant_id": self.org.settings()["OrganisationID"], "now": self.now().isoformat()}
-
-    def _admin_state(self) -> Json:
-        return {
-            "contacts": [self.org.render_contact(c) for c in self.store.all("contact")],
-            "invoices": [
-                self.org.render_document("invoice", d, lines=True)
-                for d in self.store.all("invoice")
-            ],
-            "credit_notes": [
-                self.org.render_document("creditnote", d, lines=True)
-                for d in self.store.all("creditnote")
-            ],
-            "payments": [self.org.render_payment(p) for p in self.store.all("payment")],
-            "overpayments": [self._render_overpayment(o) for o in self.store.all("overpayment")],
-            "attachments": [
-                {"document": a["_document"], **self.org.render_attachment(a, "")}
-                for a in self.store.all("attachment")
-            ],
-            "history": [
-                {"document": h["_document"], "details": h["Details"]}
-                for h in self.store.all("history")
-            ],
-        }
-
-    def _admin_requests(self, *, clear: bool = False) -> list[Json]:
-        kept = list(self.requests)
-        if clear:
-            self.requests.clear()
-        return kept
-
-    def _admin_seed(self, **content: Any) -> None:
-        known = {k: v for k, v in content.items() if k in Seed.__dataclass_fields__}
-        if "tax_types" in known:
-            known["tax_types"] = {k: Decimal(str(v)) for k, v in known["tax_types"].items()}
-        apply_seed(self.store, Seed(**known))
-
-    def _admin_tracking(self, *, name: str, options: list[str]) -> None:
-        add_tracking(self.store, name, options)
-
-    def _admin_tax_rate(self, *, tax_type: str, percent: str) -> None:
-        self.store.put("taxrate", tax_type, tax_rate(tax_type, Decimal(percent)))
-
-    def _admin_deactivate(self, *, kind: str, key: str) -> None:
-        body = self.store.get(kind, key)
-        if body is None:
-            raise NotFoundError(key)
-        body["Status"] = "ARCHIVED"
-        self.store.put(kind, key, body)
-
-    def _admin_remove_currency(self, *, code: str) -> None:
-        self.store.delete("currency", code)
-
-    def _admin_allocate(self, *, overpayment: str, invoice: str, amount: str | Decimal) -> Json:
-        element = {"Invoice": {"InvoiceNumber": invoice}, "Amount": Decimal(amount)}
-        return self.org.render_allocation(self.org.allocate("overpayment", overpayment, element))
-
-    def _admin_webhook(self, *, url: str, key: str) -> Json:
-        return {"intent_to_receive": self.hooks.to(url, key)}
-
-    def _admin_reminders(self, *, enabled: bool) -> None:
-        body = self.org.settings()
-        body["_reminders"] = enabled
-        self.store.put("organisation", "organisation", body)
-
-    def _admin_lock(self, *, until: str | None) -> None:
-        body = self.org.settings()
-        body["_period_lock"] = until
-        self.store.put("organisation", "organisation", body)
-
-    def _admin_advance(self, *, seconds: float) -> Json:
-        self._offset += timedelta(seconds=float(seconds))
-        return {"now": self.now().isoformat()}
-
-    def _admin_limits(self, *, minute: int | None = None, day: int | None = None) -> None:
-        self.limits.minute = self.limits.minute if minute is None else minute
-        self.limits.day = self.limits.day if day is None else day
-
-    def _admin_refuse_numbers(self, *, numbers: list[str]) -> None:
-        self.refused_numbers = frozenset(numbers)
-
-    def _admin_use_up_day(self) -> None:
-        self.limits.use_up_day(self.now())
-
-    def _admin_expire_tokens(self) -> None:
-        self.tokens.expire_all()
-
-    def _admin_refresh_token(self, *, client_id: str) -> Json:
-        return {"refresh_token": self.tokens.new_refresh(client_id)}
-
-    def _admin_fault(self, **content: Any) -> None:
-        known = dict(content)
-        if "seconds" in known:
-            known["seconds"] = float(known["seconds"])
-        self.faults.append(Fault(**known))
-
-    def _admin_clear_faults(self) -> None:
-        self.faults.clear()
-
-    def _admin_pay(
-        self,
-        *,
-        number: str,
-        amount: str | None = None,
-        on: str | None = None,
-        reference: str = "Bank transfer",
-    ) -> Json:
-        payment = self.org.human_pay(
-            number,
-            amount=None if amount is None else Decimal(amount),
-            on=None if on is None else date.fromisoformat(on),
-            reference=reference,
-        )
-        return self.org.render_payment(payment)
-
-    def _admin_account(self, *, code: str, **changes: Any) -> None:
-        account = self.store.get("account", code) or bank_account(code)
-        self.store.put("account", code, {**account, **changes})
-
-    def _admin_import_bank_line(
-        self, *, code: str, payment_id: str | None = None, reconciled: bool = True
-    ) -> None:
-        self.org.human_imports(code, payment_id=payment_id, reconciled=reconciled)
-
-    def _admin_reverse_payment(self, *, payment_id: str) -> Json:
-        return self.org.render_payment(self.org.delete_payment(payment_id))
-
-    def _admin_create(self, *, kind: str = "invoice", element: Json) -> Json:
-        body = self.org.save_document(kind, element, create=True, unitdp=4)
-        return self.org.render_document(kind, body, lines=True)
-
-    def _admin_edit(self, *, number: str, changes: Json, kind: str = "invoice") -> Json:
-        body = self.org.human_edit(kind, number, changes)
-        return self.org.render_document(kind, body, lines=True)
-
-    def _admin_void(self, *, number: str, kind: str = "invoice") -> Json:
-        return self._admin_edit(number=number, changes={"Status": "VOIDED"}, kind=kind)
-
-    def _admin_delete_draft(self, *, number: str, kind: str = "invoice") -> Json:
-        return self._admin_edit(number=number, changes={"Status": "DELETED"}, kind=kind)
-
-    def _admin_contact(self, *, element: Json) -> Json:
-        return self.org.render_contact(self.org.save_contact(element, create=False))
-
-    def _admin_archive_contact(self, *, contact: str) -> Json:
-        body = self.org.find_contact(contact)
-        body["ContactStatus"] = "ARCHIVED"
-        body["_updated"] = self.org.now_ms()
-        self.store.put("contact", body["ContactID"], body)
-        return self.org.render_contact(body)
-
-    def _admin_rename_contact(self, *, contact: str, name: str) -> Json:
-        body = self.org.find_contact(contact)
-        return self._admin_contact(element={"ContactID": body["ContactID"], "Name": name})
-
-    def _admin_merge_contact(self, *, contact: str, into: str) -> Json:
-        body, target = self.org.find_contact(contact), self.org.find_contact(into)
-        body["ContactStatus"] = "ARCHIVED"
-        body["MergedToContactID"] = target["ContactID"]
-        body["_updated"] = self.org.now_ms()
-        self.store.put("contact", body["ContactID"], body)
-        for kind in KINDS:
-            for document in self.store.all(kind):
-                if document["_contact"] == body["ContactID"]:
-                    document["_contact"] = target["ContactID"]
-                    self.store.put(kind, document[KINDS[kind][0]], document)
-        return self.org.render_contact(body)
