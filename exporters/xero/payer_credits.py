@@ -1,7 +1,8 @@
 """Money that payers have with us beyond their invoices: overpaid, or paid in advance.
 
-Only what belongs to a payer of ours (by its contact number) is written down. An app without the
-scope for it goes on without: then only documents and their payments are known.
+Only what belongs to a payer of ours (by its contact number) is written down. Where it cannot be
+read (the app may lack the scope for it), only documents and their payments are known, and the next
+poll asks again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sqlalchemy import select
 from exporters.ledger import Ledger, Transaction, tables
 from exporters.xero.client import Answer, CreditKind, XeroClient
 from exporters.xero.compare import GONE
-from exporters.xero.errors import AccessDeniedError, RefusedError
+from exporters.xero.errors import AccessDeniedError, RefusedError, UnavailableError
 from exporters.xero.report import CreditSeen, PaymentsReport
 from exporters.xero.wire import Json, day, encode, items, money
 
@@ -42,7 +43,7 @@ def poll_credits(
                 if found:
                     with ledger.transaction() as tx:
                         _record(tx, kind, found, contacts, report)
-        except (AccessDeniedError, RefusedError) as error:
+        except (AccessDeniedError, RefusedError, UnavailableError) as error:
             report.notes.append(f"{name.lower()} are not known: {error}")
             return None
     return first
