@@ -69,6 +69,11 @@ SOURCES = {
     "int_billing__disputed_lines": "line_key varchar, state varchar, period varchar,"
     " statement_id varchar, payer_id varchar, contract_id varchar, site_id varchar,"
     " event_id varchar, detail varchar, recorded_at timestamptz",
+    "int_billing__document_exceptions": "exception_id varchar, kind varchar, period varchar,"
+    " payer_id varchar, statement_id varchar, detail varchar, first_seen timestamptz,"
+    " status varchar",
+    "int_billing__bank_exceptions": "exception_id varchar, kind varchar, period varchar,"
+    " day date, detail varchar, first_seen timestamptz, status varchar",
     "ledger__exception_actions": "exception_id varchar, action varchar, recorded_at timestamptz",
     "int_rating__exceptions": "kind varchar, severity varchar, period varchar, site_id varchar,"
     " meter_id varchar, machine_id varchar, contract_id varchar, event_id varchar,"
