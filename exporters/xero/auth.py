@@ -36,6 +36,9 @@ class Tokens(Protocol):
     def renewed(self, refused: str) -> str:
         """An access token other than the one that was refused."""
 
+    def granted(self) -> frozenset[str]:
+        """The scopes of the token in use; none if Xero did not say."""
+
 
 def tokens_for(config: XeroConfig, http: httpx.Client, clock: Callable[[], datetime]) -> Tokens:
     """The tokens of the configured grant."""
@@ -52,6 +55,7 @@ class AppTokens:
     ) -> None:
         self._config, self._http, self._clock = config, http, clock
         self._token, self._expires = "", _LONG_AGO
+        self._granted: frozenset[str] = frozenset()
         self._renewing = threading.Lock()
 
     def current(self) -> str:
@@ -68,10 +72,16 @@ class AppTokens:
                 self._renew()
             return self._token
 
+    def granted(self) -> frozenset[str]:
+        """As the last token's answer said."""
+        self.current()
+        return self._granted
+
     def _renew(self) -> None:
         form = {"grant_type": "client_credentials", "scope": " ".join(self._config.scopes)}
         answer = ask(self._config, self._http, form)
         self._token = str(answer["access_token"])
+        self._granted = _scopes(answer)
         self._expires = self._clock() + timedelta(seconds=int(answer["expires_in"]))
 
 
@@ -110,6 +120,11 @@ class RotatingTokens:
                 f"another process has held {folder / 'xero_token.lock'} for {LOCK_SECONDS} seconds"
             ) from None
 
+    def granted(self) -> frozenset[str]:
+        """As the consent or the last renewal said."""
+        self.current()
+        return _scopes(self._read())
+
     def _read(self) -> Json:
         try:
             kept = json.loads(self._file.read_text(encoding="utf-8"))
@@ -143,6 +158,7 @@ def _write(path: Path, answer: Json, now: datetime) -> None:
         "refresh_token": answer["refresh_token"],
         "access_token": answer["access_token"],
         "expires_at": (now + timedelta(seconds=int(answer["expires_in"]))).isoformat(),
+        "scope": str(answer.get("scope") or ""),
     }
     # mkstemp makes the file 0600, before a byte of the secret is in it.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".xero_token.")
@@ -151,6 +167,10 @@ def _write(path: Path, answer: Json, now: datetime) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(name, path)  # noqa: PTH105 - the atomic replacement is the point
+
+
+def _scopes(answer: Json) -> frozenset[str]:
+    return frozenset(str(answer.get("scope") or "").split())
 
 
 def _expiry(kept: Json) -> datetime:

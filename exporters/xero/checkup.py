@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -37,6 +36,16 @@ class Finding:
     problem: str | None = None
 
 
+@dataclass(frozen=True)
+class Contact:
+    """A payer's contact in Xero. contact_id: None if it is made with the first document, unless a
+    problem stands against that."""
+
+    payer_id: str
+    contact_id: str | None
+    problem: str | None
+
+
 @dataclass
 class Organisation:
     """What was found in one organisation. failure: it could not be read."""
@@ -44,6 +53,7 @@ class Organisation:
     tenant_id: str
     name: str = ""
     findings: list[Finding] = field(default_factory=list)
+    contacts: list[Contact] = field(default_factory=list)
     failure: str | None = None
 
     def say(self, about: str, words: str, problems: Iterable[str] = ()) -> None:
@@ -58,6 +68,7 @@ class Checkup:
     """The report. Exit code: 0 ready, 1 something would be held back, 3 Xero could not be read."""
 
     organisations: list[Organisation] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -70,6 +81,7 @@ class Checkup:
         """JSON-ready."""
         return {
             "organisations": [asdict(one) for one in self.organisations],
+            "notes": self.notes,
             "exit_code": self.exit_code,
         }
 
@@ -88,10 +100,10 @@ class Checkup:
                 lines.append(f"{mark} {about:<14} {finding.problem or finding.words}")
         last = {
             0: "ready: nothing would be held back",
-            1: "what is needed above would hold documents back",
+            1: "what is NEEDED above asks for a person before documents go out",
             3: "Xero could not be read everywhere",
         }
-        return [*lines, last[self.exit_code]]
+        return [*lines, *self.notes, last[self.exit_code]]
 
 
 def check_up(
@@ -109,6 +121,8 @@ def check_up(
     facts, wanted = read_book(marts_path), _Wanted.read(marts_path, clock().date())
     statements = read_statements(ledger, period) if ledger is not None and period else []
     report = Checkup()
+    if period and not statements:
+        report.notes.append(f"no statement of {period} is issued yet: the book alone was looked at")
     for tenant in organisations(config, marts_path):
         found = Organisation(tenant)
         report.organisations.append(found)
@@ -121,7 +135,7 @@ def check_up(
             with XeroClient(
                 connection.for_tenant(tenant), clock=clock, sleep=sleep, http=http
             ) as client:
-                _look(client, found, facts, here, mine)
+                _look(client, found, facts, here, mine, today=clock().date())
         except XeroError as error:
             found.failure = str(error)
     return report
@@ -194,7 +208,18 @@ def _look(
     facts: BookFacts,
     wanted: _Wanted,
     statements: Sequence[Statement],
+    *,
+    today: date,
 ) -> None:
+    scopes = client.missing_scopes()
+    found.say(
+        "scopes",
+        "as asked for",
+        [
+            f"the connection lacks {scope}: add it to the app in Xero, then run m2c xero connect"
+            for scope in scopes
+        ],
+    )
     (about, *_) = client.settings("Organisations") or [{}]
     found.name = str(about.get("Name") or "")
     demo = ", a demo company" if about.get("IsDemoCompany") else ""
@@ -239,8 +264,17 @@ def _look(
                 ],
             )
     locked = settings.locked_until
-    found.say("lock date", "none" if locked is None else f"locked up to {locked}")
-    _look_at_contacts(client, found, facts, wanted)
+    found.say(
+        "lock date",
+        "none" if locked is None else f"locked up to {locked}",
+        [
+            f"locked up to {locked}: invoices of today are refused until the lock date in Xero "
+            "lies before today"
+        ]
+        if locked is not None and locked >= today
+        else (),
+    )
+    matches = _look_at_contacts(client, found, facts, wanted)
     reminding = any(bool(r.get("Enabled")) for r in client.settings("InvoiceReminders"))
     found.say(
         "reminders",
@@ -256,26 +290,36 @@ def _look(
             [why for why in why_not_posted(client, wanted.accounts).values() if why],
         )
     for statement in statements:
-        found.say("statement", statement.number, _held_back(statement, facts, settings))
+        held_back = _held_back(statement, facts, settings, matches.get(statement.payer_id))
+        found.say("statement", statement.number, held_back)
     left = client.day_limit_left
     found.say("day limit", "not told" if left is None else f"{left:,} calls left today")
 
 
-def _held_back(statement: Statement, facts: BookFacts, settings: preflight.Settings) -> list[str]:
-    return [
-        f"{statement.number}: {words}" for words in preflight.problems(statement, facts, settings)
-    ]
+def _held_back(
+    statement: Statement,
+    facts: BookFacts,
+    settings: preflight.Settings,
+    match: preflight.ContactMatch | None,
+) -> list[str]:
+    problems = preflight.problems(statement, facts, settings)
+    if match is not None and match.problem:
+        problems.append(match.problem)
+    return [f"{statement.number}: {words}" for words in problems]
 
 
 def _look_at_contacts(
     client: XeroClient, found: Organisation, facts: BookFacts, wanted: _Wanted
-) -> None:
+) -> dict[str, preflight.ContactMatch]:
     contacts = client.contacts()
-    matches: dict[str, Any] = {
+    matches = {
         payer_id: preflight.match_contact(facts.payers[payer_id], contacts)
         for payer_id in sorted(wanted.sellers)
         if payer_id in facts.payers
     }
+    found.contacts = [
+        Contact(payer_id, match.contact_id, match.problem) for payer_id, match in matches.items()
+    ]
     there = sum(match.contact_id is not None for match in matches.values())
     new = sum(match.contact_id is None and not match.problem for match in matches.values())
     found.say(
@@ -283,3 +327,4 @@ def _look_at_contacts(
         f"{there} payers have one, {new} get one with their first document",
         [match.problem for match in matches.values() if match.problem],
     )
+    return matches

@@ -231,7 +231,8 @@ class XeroClient:
         self._http = http or httpx.Client(timeout=timeout, trust_env=not local)
         self._owns_http = http is None
         self.tenant = config.tenant_id
-        tokens = tokens_for(config, self._http, clock)
+        self._wanted = config.scopes
+        tokens = self._tokens = tokens_for(config, self._http, clock)
         self._transport = Transport(
             config, self._http, tokens, clock=clock, sleep=sleep, timer=timer
         )
@@ -263,6 +264,11 @@ class XeroClient:
     def day_limit_left(self) -> int | None:
         """Calls that Xero still takes today, as its last answer told."""
         return self._transport.day_limit_left
+
+    def missing_scopes(self) -> list[str]:
+        """The scopes that we ask for and the token does not have, as far as Xero says."""
+        granted = self._tokens.granted()
+        return [one for one in self._wanted if granted and not _covered(one, granted)]
 
     # Reading
 
@@ -549,3 +555,14 @@ def _messages(response: httpx.Response) -> tuple[str, ...]:
         if fault.get("Message")
     ]
     return tuple(found) or (_detail(response),)
+
+
+_BROAD = "accounting.transactions"  # what apps of before 2026 have in place of the narrow ones
+
+
+def _covered(scope: str, granted: frozenset[str]) -> bool:
+    """Whether a scope is among those granted, itself or in a wider one."""
+    ways = {scope, scope.removesuffix(".read")}
+    if scope.split(".")[1] in ("invoices", "payments", "banktransactions"):
+        ways |= {_BROAD, f"{_BROAD}.read"} if scope.endswith(".read") else {_BROAD}
+    return not ways.isdisjoint(granted)

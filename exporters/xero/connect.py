@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -30,8 +30,21 @@ from exporters.xero.wire import Json
 LOGIN_URL: Final = "https://login.xero.com"
 CALLBACK: Final = "/callback"
 CONSENT_SECONDS: Final = 300.0
-_HEAD: Final = "<!doctype html><meta charset=utf-8><title>Meter to cash</title>"
-_DONE: Final = "Connected. You can close this page and go back to the terminal."
+_HEAD: Final = (
+    "<!doctype html><html lang=en><meta charset=utf-8>"
+    '<meta name=viewport content="width=device-width"><title>Meter to cash</title>'
+)
+_IDLE_SECONDS: Final = 10.0
+_STYLE: Final = (
+    "<style>body{font:18px system-ui;max-width:30rem;margin:4rem auto;padding:0 1rem}</style>"
+)
+_ALLOWED: Final = (
+    "Xero let this program in. You can close this page: the terminal says whether all is connected."
+)
+_ANOTHER: Final = (
+    "This answer belongs to another attempt, and nothing was connected by it. Close this page and "
+    "open the address that the terminal shows now."
+)
 
 
 @dataclass(frozen=True)
@@ -73,34 +86,43 @@ def ask_for_consent(config: XeroConfig, redirect_uri: str) -> Consent:
 
 
 class Callback:
-    """Waits on loopback for the browser to come back from Xero."""
+    """Waits on loopback for the browser to come back from Xero.
+
+    Only an answer to our own question ends the waiting: any page may send the browser here.
+    """
 
     def __init__(self, port: int) -> None:
         self.answer: dict[str, str] = {}
+        self._state = ""
+        self._strangers = 0
         self._come = threading.Event()
         callback = self
 
         class Handler(BaseHTTPRequestHandler):
+            timeout = _IDLE_SECONDS  # browsers open connections ahead, and leave them idle
+
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
                 if parts.path != CALLBACK:
                     self.send_error(404)
                     return
-                callback.answer = {k: v[-1] for k, v in parse_qs(parts.query).items()}
-                refused = callback.answer.get("error")
-                words = f"Not connected: {refused}." if refused else _DONE
-                page = f"{_HEAD}<p>{html.escape(words)}</p>"
+                words = callback._take({k: v[-1] for k, v in parse_qs(parts.query).items()})
+                page = f"{_HEAD}{_STYLE}<p>{html.escape(words)}</p>".encode()
                 self.send_response(200)
                 self.send_header("content-type", "text/html; charset=utf-8")
+                self.send_header("content-length", str(len(page)))
+                self.send_header("cache-control", "no-store")
+                self.send_header("referrer-policy", "no-referrer")
                 self.end_headers()
-                self.wfile.write(page.encode())
-                callback._come.set()
+                self.wfile.write(page)
+                if callback.answer:
+                    callback._come.set()
 
             def log_message(self, *_: object) -> None:
                 """Nothing: the address holds the code."""
 
         try:
-            self._server = HTTPServer(("127.0.0.1", port), Handler)
+            self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         except OSError as error:
             raise UnavailableError(
                 f"port {port} of this machine cannot be used ({error.strerror}): name another one "
@@ -122,19 +144,38 @@ class Callback:
         self._server.shutdown()
         self._server.server_close()
 
-    def code(self, consent: Consent, *, seconds: float = CONSENT_SECONDS) -> str:
-        """The code of the answer. Raises XeroAuthError if there is none, or it is not to our
-        question."""
+    def consent(self, config: XeroConfig) -> Consent:
+        """What to ask a person; from now on the answer to it is waited for, and to no other."""
+        asked = ask_for_consent(config, self.redirect_uri)
+        self._state = asked.state
+        return asked
+
+    def _take(self, answer: dict[str, str]) -> str:
+        """Keep an answer to our question; the words for the page."""
+        if not self._state or not secrets.compare_digest(
+            answer.get("state", "").encode(), self._state.encode()
+        ):
+            self._strangers += 1
+            return _ANOTHER
+        self.answer = answer
+        refused = answer.get("error")
+        return f"Not connected: {refused}. You can close this page." if refused else _ALLOWED
+
+    def code(self, *, seconds: float = CONSENT_SECONDS) -> str:
+        """The code of the answer. Raises XeroAuthError if none came, or access was refused."""
         if not self._come.wait(seconds):
-            raise XeroAuthError(f"nobody consented within {seconds:.0f} seconds; run it again")
+            other = (
+                " (the browser came back with the answer to another attempt: use the address that "
+                "is printed)"
+                if self._strangers
+                else ""
+            )
+            raise XeroAuthError(
+                f"nobody consented within {seconds:.0f} seconds{other}; run it again"
+            )
         if error := self.answer.get("error"):
             words = self.answer.get("error_description") or error
             raise XeroAuthError(f"Xero did not connect the app: {words}")
-        if not secrets.compare_digest(self.answer.get("state", ""), consent.state):
-            raise XeroAuthError(
-                "the answer in the browser belongs to another attempt; run it again and use the "
-                "address that it prints"
-            )
         code = self.answer.get("code")
         if not code:
             raise XeroAuthError("the answer in the browser holds no code; run it again")
@@ -199,4 +240,21 @@ def missing(connected: list[Organisation], wanted: dict[str, str]) -> list[str]:
             "say which one is billed: xero_tenant_id of the seller in the book, or "
             "M2C_XERO_TENANT_ID for the only one"
         )
+        words += [
+            f"export M2C_XERO_TENANT_ID={organisation.tenant_id}  # {organisation.name}"
+            for organisation in connected
+        ]
     return words
+
+
+def choose(connected: list[Organisation], tenant: str, wanted: dict[str, str]) -> list[str]:
+    """In words, what stands against billing in the organisation `tenant` (--tenant)."""
+    if tenant not in {organisation.tenant_id for organisation in connected}:
+        return [f"the organisation {tenant} is not connected: run this again and choose it in Xero"]
+    if wanted and tenant not in wanted:
+        named = ", ".join(f"{one} ({whose})" for one, whose in sorted(wanted.items()))
+        return [
+            f"nothing would be billed in {tenant}: the book and M2C_XERO_TENANT_ID name {named}; "
+            "set xero_tenant_id of the seller in the book, or M2C_XERO_TENANT_ID"
+        ]
+    return []

@@ -115,7 +115,10 @@ def account_problems(charge_code: str, account: str, settings: Settings) -> list
     """Why a charge cannot go to its account."""
     if settings.accounts.get(account, False):
         return []
-    return [f"account {account} of charge {charge_code} is not active in Xero"]
+    return [
+        f"account {account} of charge {charge_code} is not active in Xero: add or restore it "
+        "in the chart of accounts, or name another in xero.yml"
+    ]
 
 
 def tax_problems(
@@ -126,11 +129,14 @@ def tax_problems(
         return [mapping.no_tax_type(tax_code)]
     active, rate = settings.tax_rates.get(tax_type, (False, None))
     if not active:
-        return [f"tax type {tax_type} of {tax_code} is not active in Xero"]
+        return [
+            f"tax type {tax_type} of {tax_code} is not active in Xero: add it to the tax rates, or "
+            "name another in xero.yml"
+        ]
     if rate != percent:
         return [
             f"tax type {tax_type} is {rate} % in Xero, {tax_code} is "
-            f"{percent.normalize():f} % in the book"
+            f"{percent.normalize():f} % in the book: correct the one that is wrong"
         ]
     return []
 
@@ -139,7 +145,12 @@ def tracking_problems(category: str, option: str, settings: Settings) -> list[st
     """Why a line cannot be tracked under an option."""
     if option in settings.tracking.get(category, frozenset()):
         return []
-    return [f"tracking category {category} has no active option {option} in Xero"]
+    if category not in settings.tracking:
+        return [
+            f"Xero has no active tracking category {category} with option {option}: add or restore "
+            "it"
+        ]
+    return [f"tracking category {category} has no active option {option} in Xero: add it there"]
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def receiver(
     path: str = "/xero",
 ) -> Starlette:
     """The application: POST `path`. key: the webhook's signing key. folder: where marks are left.
-    tenants: the organisations that concern us, all if none."""
+    tenants: the organisations that concern us, all if none; asked in a thread, for it may read."""
 
     async def receive(request: Request) -> Response:
         body = bytearray()
@@ -73,10 +73,12 @@ def receiver(
                 return Response(status_code=413)
         if not is_signed(bytes(body), request.headers.get("x-xero-signature", ""), key):
             return Response(status_code=401)
-        changed = concerned(bytes(body), tenants())
-        if changed:
-            # Before the answer: what is answered with 200 is not sent again.
-            await run_in_threadpool(wakes.leave, folder, at=clock(), tenants=changed)
+        await run_in_threadpool(wake, bytes(body))
         return Response(status_code=200)
+
+    def wake(body: bytes) -> None:
+        # Before the answer: what is answered with 200 is not sent again.
+        if changed := concerned(body, tenants()):
+            wakes.leave(folder, at=clock(), tenants=changed)
 
     return Starlette(routes=[Route(path, receive, methods=["POST"])])

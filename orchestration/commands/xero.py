@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import webbrowser
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from orchestration.steps import App, publish_period, read_payments
 from orchestration.terminal import DONE, NEEDS_PERSON
 
 # What talks to Xero takes a second to load, and every other command would pay for it.
+
+_BOOK_SECONDS = 60.0
 
 
 @command(cli)
@@ -45,7 +48,8 @@ def xero() -> None:
 @click.option("--port", default=8765, show_default=True, help="Port of the redirect URI.")
 @click.option("--no-browser", is_flag=True, help="Print the address, open nothing.")
 @click.option("--wait", default=300, show_default=True, help="Seconds to wait for consent.")
-def connect(app: App, port: int, no_browser: bool, wait: int) -> int:
+@click.option("--tenant", help="The organisation that is to be billed: is it connected and named?")
+def connect(app: App, port: int, no_browser: bool, wait: int, tenant: str | None) -> int:
     """Let this program into your organisations in Xero: a person consents in the browser, once.
 
     The app in Xero needs http://localhost:PORT/callback among its redirect URIs. For a custom
@@ -62,24 +66,41 @@ def connect(app: App, port: int, no_browser: bool, wait: int) -> int:
     )
     if _posts_payments(app):
         config = config.for_posting()
+    words = []
     with httpx.Client(timeout=30.0) as http:
         if config.grant == "client_credentials":
             token = tokens_for(config, http, clock).current()
             found = connecting.organisations_of(config, token, http=http)
+            words.append(
+                "M2C_XERO_GRANT is client_credentials: no consent is needed, and the credentials "
+                "are good"
+            )
         else:
             with connecting.Callback(port) as callback:
-                consent = connecting.ask_for_consent(config, callback.redirect_uri)
+                consent = callback.consent(config)
                 app.terminal.note(f"open this address and allow access: {consent.url}")
                 if not no_browser:
                     webbrowser.open(consent.url)
-                code = callback.code(consent, seconds=wait)
+                code = callback.code(seconds=wait)
             found = connecting.finish(config, consent, code, http=http, clock=clock)
-    problems = connecting.missing(found, _wanted_tenants(app))
+    wanted = _wanted_tenants(app)
+    problems = connecting.missing(found, wanted)
+    if tenant is not None:
+        stands_against = connecting.choose(found, tenant, wanted)
+        if wanted:
+            problems += stands_against
+        else:
+            say = f"export M2C_XERO_TENANT_ID={tenant}, or set xero_tenant_id of the seller"
+            problems = stands_against or [say]
     return app.answer(
         {
             "organisations": [{"tenant_id": one.tenant_id, "name": one.name} for one in found],
             "problems": problems,
-            "words": [f"connected: {one.name} ({one.tenant_id})" for one in found] + problems,
+            "words": [
+                *(f"connected: {one.name} ({one.tenant_id})" for one in found),
+                *words,
+                *problems,
+            ],
             "exit_code": NEEDS_PERSON if problems else DONE,
         }
     )
@@ -107,6 +128,27 @@ def _wanted_tenants(app: App) -> dict[str, str]:
             if seller.xero_tenant_id:
                 wanted[seller.xero_tenant_id] = f"seller {seller.seller_id}"
     return wanted
+
+
+class _TenantsOfBook:
+    """The organisations that the book names now, read once a minute at most; all (none named) while
+    the book cannot be read: a poll too many harms nobody."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._known: frozenset[str] = frozenset()
+        self._until = 0.0
+
+    def __call__(self) -> frozenset[str]:
+        from connectors.book import BookError
+
+        if time.monotonic() >= self._until:
+            try:
+                self._known = frozenset(_wanted_tenants(self._app))
+            except BookError:
+                self._known = frozenset()
+            self._until = time.monotonic() + _BOOK_SECONDS
+        return self._known
 
 
 @command(xero)
@@ -153,7 +195,7 @@ def webhooks(app: App, port: int, host: str) -> int:
         key,
         app.data_dir.xero_wakes,
         clock=clock_from_env(),
-        tenants=lambda: _wanted_tenants(app),
+        tenants=_TenantsOfBook(app),
     )
     app.terminal.note(f"listening for Xero on http://{host}:{port}/xero (stop it with Ctrl-C)")
     uvicorn.run(application, host=host, port=port, log_level="warning", server_header=False)
@@ -173,13 +215,21 @@ def sandbox(
     It starts with the accounts, tax rates and tracking that the book asks for, keeps what it holds
     in the data dir, and prints the variables that point m2c at it.
     """
-    from exporters.xero.sandbox import Seed, XeroSandbox, seed_from_book
+    from exporters.xero.sandbox import Seed, StateInUseError, XeroSandbox, seed_from_book
 
     shape = marts or (app.data_dir.marts if app.data_dir.marts.exists() else None)
     place = state or app.data_dir.sandbox / "xero.sqlite"
-    with XeroSandbox(
-        state=place, port=port, seed=seed_from_book(shape) if shape else Seed()
-    ) as local:
+    seed = seed_from_book(shape) if shape else Seed()
+    try:
+        server = XeroSandbox(state=place, port=port, seed=seed)
+    except OSError as error:
+        raise SettingsError(
+            f"port {port} of this machine cannot be used ({error.strerror}): name another one with "
+            "--port, or stop what listens there"
+        ) from None
+    except StateInUseError as error:
+        raise SettingsError(str(error)) from None
+    with server as local:
         words = [f"export {name}={value}" for name, value in local.environment().items()]
         if webhook_url:
             key = os.environ.get("M2C_XERO_WEBHOOK_KEY", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -21,6 +22,13 @@ from orchestration.resources import DataDirResource
 
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
+
+_UNDER_WAY = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 
 _inputs = dg.AssetSelection.assets("book", "landed_batches", "ledger_extract", "build_context")
 _marts = dg.AssetSelection.assets("published_marts")
@@ -161,15 +169,19 @@ def hourly_payments(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
 
 @dg.sensor(job=payments, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def payments_when_xero_calls(
-    context: dg.SensorEvaluationContext,  # noqa: ARG001 - Dagster passes it
-    data_dir: DataDirResource,
+    context: dg.SensorEvaluationContext, data_dir: DataDirResource
 ) -> dg.RunRequest | dg.SkipReason:
     """When a webhook told that something changed in Xero (m2c xero webhooks): what was paid."""
     marks = wakes.waiting(data_dir.layout().xero_wakes)
     if not marks:
         return dg.SkipReason("Nobody told of a change in Xero since the last poll.")
-    # A storm of events is one run; if that fails, the hourly poll answers them.
-    return dg.RunRequest(run_key=marks[-1].name)
+    running = dg.RunsFilter(job_name=payments.name, statuses=_UNDER_WAY)
+    if context.instance.get_runs(running, limit=1):
+        return dg.SkipReason("Payments are being read; what came since then is looked at next.")
+    # The oldest mark names the run: whatever comes until it is answered is the same run. One that
+    # failed left its marks, and is asked for again under the number of the attempt.
+    oldest = marks[0]
+    return dg.RunRequest(run_key=f"{oldest.name}/{wakes.attempt(oldest, now=time.time())}")
 
 
 @dg.schedule(job=bank, cron_schedule="45 * * * *", execution_timezone="UTC")

@@ -8,6 +8,7 @@ from exporters.xero.sandbox.app import LocalXero
 from exporters.xero.sandbox.seed import CLIENT_ID, CLIENT_SECRET, TENANT_ID, Seed, seed_from_book
 from exporters.xero.sandbox.server import (
     AdminRefusedError,
+    StateInUseError,
     XeroAdmin,
     XeroSandbox,
     environment,
@@ -20,6 +21,7 @@ __all__ = [
     "AdminRefusedError",
     "LocalXero",
     "Seed",
+    "StateInUseError",
     "XeroAdmin",
     "XeroSandbox",
     "environment",

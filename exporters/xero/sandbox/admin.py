@@ -144,9 +144,10 @@ class Admin:
         """Let every access token expire."""
         self._xero.tokens.expire_all()
 
-    def refresh_token(self, *, client_id: str) -> Json:
-        """A refresh token of an app."""
-        return {"refresh_token": self._xero.tokens.new_refresh(client_id)}
+    def refresh_token(self, *, client_id: str, scope: str = "") -> Json:
+        """A refresh token of an app; without `scope` it opens everything."""
+        token = self._xero.tokens.new_refresh(client_id, self._xero.now(), scope=scope)
+        return {"refresh_token": token}
 
     def fault(self, **content: Any) -> None:
         """Arm a fault; see `gate.Fault`."""

@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, quote, unquote
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from exporters.xero.sandbox import consent
+from exporters.xero.sandbox import identity
 from exporters.xero.sandbox.admin import Admin
 from exporters.xero.sandbox.errors import (
     ElementError,
@@ -31,16 +31,14 @@ from exporters.xero.sandbox.errors import (
     bad_request,
 )
 from exporters.xero.sandbox.gate import (
-    TOKEN_SECONDS,
     Fault,
     Keys,
     Limits,
     Reply,
-    Tokens,
-    basic_credentials,
     put_path,
 )
 from exporters.xero.sandbox.hooks import Hooks
+from exporters.xero.sandbox.identity import Tokens
 from exporters.xero.sandbox.organisation import KINDS, Organisation, page_of
 from exporters.xero.sandbox.pages import HEADERS, Pages, way_back
 from exporters.xero.sandbox.seed import Seed, apply_seed
@@ -279,6 +277,12 @@ class LocalXero:
             return _json(body, 401)
         if request.headers.get("xero-tenant-id") != self.org.settings()["OrganisationID"]:
             return self._forbidden()
+        resource = unquote(request.url.path).removeprefix(API)
+        scopes = self.tokens.scopes(request.headers.get("authorization"))
+        if not identity.is_open(request.method, resource, scopes):
+            detail = "AuthorizationUnsuccessful"
+            body = {"Type": None, "Title": "Unauthorized", "Status": 401, "Detail": detail}
+            return _json(body, 401)
         broken = self.limits.take(now)
         if broken is not None:
             name, wait = broken
@@ -616,20 +620,7 @@ class LocalXero:
             problem = self.tokens.check(request.headers.get("authorization"), self.now())
             if problem is not None:
                 return _json({"Title": "Unauthorized", "Status": 401, "Detail": problem}, 401)
-            settings = self.org.settings()
-            return _json(
-                [
-                    {
-                        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, settings["OrganisationID"])),
-                        "authEventId": str(uuid.uuid4()),
-                        "tenantId": settings["OrganisationID"],
-                        "tenantType": "ORGANISATION",
-                        "tenantName": settings["Name"],
-                        "createdDateUtc": iso_instant(self.org.now_ms()),
-                        "updatedDateUtc": iso_instant(self.org.now_ms()),
-                    }
-                ]
-            )
+            return _json(identity.connections(self.org.settings(), iso_instant(self.org.now_ms())))
         parts = [p for p in path.split("/") if p]
         if len(parts) >= 2 and parts[0] in ("online", "document"):
             return self._online(request, parts)
@@ -644,43 +635,20 @@ class LocalXero:
         text = body.decode("utf-8", "replace") if posted else request.url.query
         asked = {k: v[-1] for k, v in parse_qs(text, keep_blank_values=True).items()}
         if posted:
-            location = consent.answer(self.store, asked, self.now())
+            location = identity.answer(self.store, asked, self.now())
             return Reply(303, b"", "text/html; charset=utf-8", {"Location": location})
-        return _html(consent.page(self.store, asked, organisation=str(self.org.settings()["Name"])))
+        return _html(
+            identity.page(self.store, asked, organisation=str(self.org.settings()["Name"]))
+        )
 
     def _token(self, request: Request, body: bytes) -> Reply:
         form = {k: v[-1] for k, v in parse_qs(body.decode("utf-8", "replace")).items()}
-        credentials = basic_credentials(request.headers.get("authorization"))
-        if credentials is None:
-            credentials = (form.get("client_id", ""), form.get("client_secret", ""))
-        client_id, secret = credentials
         fault = next((f for f in self.faults if f.matches("POST", "/connect/token")), None)
         if fault is not None:
             return self._broken(fault)
-        if not self.tokens.client_ok(client_id, secret):
-            return _json({"error": "invalid_client"}, 400)
-        tenant = str(self.org.settings()["OrganisationID"])
-        now = self.now()
-        answer: Json = {"expires_in": TOKEN_SECONDS, "token_type": "Bearer"}
-        grant = form.get("grant_type")
-        if grant == "client_credentials":
-            answer["scope"] = form.get("scope", "")
-        elif grant == "refresh_token":
-            if not self.tokens.use_refresh(form.get("refresh_token", ""), client_id, now):
-                return _json({"error": "invalid_grant"}, 400)
-            answer["refresh_token"] = self.tokens.new_refresh(client_id)
-            answer["scope"] = "offline_access"
-        elif grant == "authorization_code":
-            scope = consent.spend(self.store, form, client_id, now)
-            if scope is None:
-                return _json({"error": "invalid_grant"}, 400)
-            answer["scope"] = scope
-            if "offline_access" in scope.split():
-                answer["refresh_token"] = self.tokens.new_refresh(client_id)
-        else:
-            return _json({"error": "unsupported_grant_type"}, 400)
-        answer["access_token"] = self.tokens.new_access(client_id, now, tenants=[tenant])
-        return _json(answer)
+        credentials = identity.credentials_of(request.headers.get("authorization"), form)
+        answer = self.tokens.grant(form, *credentials, self.now())
+        return _json(answer, 400 if "error" in answer else 200)
 
     def _online(self, request: Request, parts: list[str]) -> Reply:
         if parts[0] == "online":

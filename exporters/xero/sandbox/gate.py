@@ -1,25 +1,19 @@
-"""What stands before Xero's rules: tokens, request limits, idempotency keys, injected faults.
+"""What stands before Xero's rules: request limits, idempotency keys, injected faults.
 
 Only decisions about whether and how a request is let through; what it then does is `organisation`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from exporters.xero.sandbox.store import Store
 from exporters.xero.sandbox.wire import Json
 
-TOKEN_SECONDS = 1800
-REFRESH_GRACE_SECONDS = 1800
 IDEMPOTENCY_SECONDS = 360
 
 
@@ -31,74 +25,6 @@ class Reply:
     body: bytes
     content_type: str = "application/json; charset=utf-8"
     headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class Tokens:
-    """Access and refresh tokens, kept in the store so that a restart honours them."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def client_ok(self, client_id: str, secret: str) -> bool:
-        """Whether these are an app's credentials."""
-        app = self._store.get("app", client_id)
-        return app is not None and secrets.compare_digest(str(app["secret"]), secret)
-
-    def new_access(self, client_id: str, now: datetime, *, tenants: list[str]) -> str:
-        """A fresh access token, valid for thirty minutes."""
-        token = secrets.token_urlsafe(32)
-        expires = (now + timedelta(seconds=TOKEN_SECONDS)).isoformat()
-        body = {"_key": token, "client": client_id, "expires": expires, "tenants": tenants}
-        self._store.put("token", token, body)
-        return token
-
-    def new_refresh(self, client_id: str) -> str:
-        """A fresh refresh token."""
-        token = secrets.token_urlsafe(32)
-        self._store.put("refresh", token, {"client": client_id, "used": None})
-        return token
-
-    def use_refresh(self, token: str, client_id: str, now: datetime) -> bool:
-        """Spend a refresh token; a spent one still works for a grace period."""
-        body = self._store.get("refresh", token)
-        if body is None or body["client"] != client_id:
-            return False
-        if body["used"] is None:
-            body["used"] = now.isoformat()
-            self._store.put("refresh", token, body)
-            return True
-        used = datetime.fromisoformat(str(body["used"]))
-        return now - used <= timedelta(seconds=REFRESH_GRACE_SECONDS)
-
-    def check(self, header: str | None, now: datetime) -> str | None:
-        """Why an Authorization header is not good, or None when it is."""
-        if header is None or not header.startswith("Bearer "):
-            return "AuthenticationUnsuccessful"
-        body = self._store.get("token", header.removeprefix("Bearer "))
-        if body is None:
-            return "TokenInvalid: token is not valid"
-        if now >= datetime.fromisoformat(str(body["expires"])):
-            return f"TokenExpired: token expired at {body['expires']}"
-        return None
-
-    def expire_all(self) -> None:
-        """Make every access token expired (a test's or a demo's wish)."""
-        past = datetime(2000, 1, 1, tzinfo=UTC).isoformat()
-        for token in self._store.all("token"):
-            token["expires"] = past
-            self._store.put("token", str(token["_key"]), token)
-
-
-def basic_credentials(header: str | None) -> tuple[str, str] | None:
-    """Client id and secret of a Basic header."""
-    if header is None or not header.startswith("Basic "):
-        return None
-    try:
-        text = base64.b64decode(header.removeprefix("Basic ")).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-    client_id, _, secret = text.partition(":")
-    return client_id, secret
 
 
 class Limits:

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import httpx
 import uvicorn
+from filelock import FileLock, Timeout
 
 from exporters.xero.sandbox.app import LocalXero
 from exporters.xero.sandbox.seed import CLIENT_ID, CLIENT_SECRET, Seed
@@ -29,6 +30,10 @@ START_SECONDS = 20.0
 
 class AdminRefusedError(Exception):
     """The local Xero would not let the person do that; the message says why."""
+
+
+class StateInUseError(Exception):
+    """Another process keeps its organisation in this file, and would not see what we change."""
 
 
 class XeroAdmin:
@@ -157,7 +162,8 @@ class XeroAdmin:
 class XeroSandbox:
     """The local Xero in a thread, on a free port of 127.0.0.1 (or `port`).
 
-    state: the SQLite file that keeps the organisation; None keeps it in memory.
+    state: the SQLite file that keeps the organisation; None keeps it in memory. Raises OSError
+    where the port cannot be had, StateInUseError where another one runs on that file.
     """
 
     def __init__(
@@ -170,12 +176,28 @@ class XeroSandbox:
         minute_limit: int = 60,
         day_limit: int = 5000,
     ) -> None:
+        # The port first: where it is taken, the state may be in use as well.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind(("127.0.0.1", port))
+        except OSError:
+            self._socket.close()
+            raise
+        self._lock = FileLock(f"{state}.lock", timeout=0) if state is not None else None
+        if self._lock is not None:
+            state_dir = Path(self._lock.lock_file).parent
+            state_dir.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire()
+            except Timeout:
+                self._socket.close()
+                raise StateInUseError(
+                    f"another local Xero is running on {state}: stop it, or name another state"
+                ) from None
         self.app = LocalXero(
             state, seed=seed, clock=clock, minute_limit=minute_limit, day_limit=day_limit
         )
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", port))
         self.port = int(self._socket.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
         self.admin = XeroAdmin(self.url)
@@ -209,6 +231,8 @@ class XeroSandbox:
         self._server.should_exit = True
         self._thread.join(timeout=10)
         self._socket.close()
+        if self._lock is not None:
+            self._lock.release()
 
     def wait(self) -> None:
         """Serve until this process is interrupted."""

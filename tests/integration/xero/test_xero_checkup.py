@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ import duckdb
 import pytest
 
 from exporters.xero.checkup import Checkup, check_up
+from exporters.xero.config import SCOPES
+from exporters.xero.sandbox import CLIENT_ID
 
 
 def look(bench: Any, period: str | None = None) -> Checkup:
@@ -93,3 +97,61 @@ def test_bank_accounts_that_payments_are_posted_to_are_looked_at(
     with duckdb.connect(str(bench.marts)) as con:
         con.execute("UPDATE seller_bank_accounts SET no_bank_feed = 'kim, 2026-11-02'")
     assert "payments are posted to 1" in "\n".join(look(bench).describe())
+
+
+def test_a_connection_of_before_is_told_what_it_lacks(bench: Any) -> None:
+    token = bench.admin.call(
+        "refresh-token",
+        client_id=CLIENT_ID,
+        scope=" ".join({*SCOPES, "offline_access"} - {"accounting.contacts"}),
+    )
+    bench.config = replace(bench.config, grant="authorization_code")
+    bench.config.token_file.parent.mkdir()
+    bench.config.token_file.write_text(json.dumps(token))
+    report = look(bench)
+    assert report.exit_code == 3
+    lines = report.describe()
+    assert any("lacks accounting.contacts: add it to the app" in line for line in lines)
+    assert any(line.startswith("  FAILED  Xero refuses access (401)") for line in lines)
+    assert any("accounts" in line and line.startswith("  ok") for line in lines)
+
+
+def test_wide_scopes_hold_the_narrow_ones(bench: Any) -> None:
+    wide = "accounting.transactions accounting.contacts accounting.settings accounting.attachments"
+    token = bench.admin.call("refresh-token", client_id=CLIENT_ID, scope=wide)
+    bench.config = replace(bench.config, grant="authorization_code")
+    bench.config.token_file.parent.mkdir()
+    bench.config.token_file.write_text(json.dumps(token))
+    assert look(bench).exit_code == 0
+
+
+def test_a_lock_date_of_today_holds_everything_back(bench: Any) -> None:
+    today = bench.clock().date()
+    bench.admin.lock(today - timedelta(days=1))
+    assert look(bench).exit_code == 0
+    bench.admin.lock(today)
+    report = look(bench)
+    assert report.exit_code == 1
+    assert any("invoices of today are refused" in line for line in report.describe())
+
+
+def test_contacts_are_listed_and_hold_their_statements_back(bench: Any) -> None:
+    held_back = bench.issue()
+    bench.publish()
+    (payer,) = {c["ContactNumber"] for c in bench.admin.state()["contacts"]}
+    bench.admin.archive_contact(payer)
+    bench.writes()
+    report = look(bench, "2026-10")
+    (organisation,) = report.as_dict()["organisations"]
+    states = {one["payer_id"]: one for one in organisation["contacts"]}
+    assert "is archived in Xero" in states.pop(payer)["problem"]
+    assert all(one["contact_id"] is one["problem"] is None for one in states.values())
+    (needed,) = (line for line in report.describe() if held_back in line)
+    assert needed.startswith("  NEEDED")
+    assert "is archived in Xero" in needed
+
+
+def test_a_month_without_statements_is_said(bench: Any) -> None:
+    assert any(
+        "no statement of 2026-09 is issued yet" in x for x in look(bench, "2026-09").describe()
+    )

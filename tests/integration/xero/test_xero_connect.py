@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,9 +16,17 @@ import pytest
 
 from exporters.xero import XeroConfig
 from exporters.xero.auth import RotatingTokens
-from exporters.xero.connect import Callback, Consent, ask_for_consent, finish, missing
+from exporters.xero.connect import (
+    Callback,
+    Consent,
+    Organisation,
+    ask_for_consent,
+    choose,
+    finish,
+    missing,
+)
 from exporters.xero.errors import UnavailableError, XeroAuthError
-from exporters.xero.sandbox import XeroSandbox
+from exporters.xero.sandbox import StateInUseError, XeroSandbox
 
 
 @pytest.fixture
@@ -49,10 +58,10 @@ def test_consent_connects_and_the_token_is_kept_for_its_owner_alone(
 ) -> None:
     clock = xero_sandbox.app.now
     with Callback(0) as callback:
-        consent = ask_for_consent(config, callback.redirect_uri)
+        consent = callback.consent(config)
         assert "offline_access" in dict(parse_qsl(consent.url))["scope"]
         assert "You can close this page" in visit(consent).text
-        found = finish(config, consent, callback.code(consent, seconds=5), http=http, clock=clock)
+        found = finish(config, consent, callback.code(seconds=5), http=http, clock=clock)
     assert [(one.tenant_id, one.name) for one in found] == [(config.tenant_id, "Local Hosting Ltd")]
     assert stat.S_IMODE(config.token_file.stat().st_mode) == 0o600
     assert (config.token_file.parent / ".gitignore").read_text() == "*\n"
@@ -67,9 +76,9 @@ def test_a_code_is_good_once_and_for_five_minutes(
 ) -> None:
     clock = xero_sandbox.app.now
     with Callback(0) as callback:
-        consent = ask_for_consent(config, callback.redirect_uri)
+        consent = callback.consent(config)
         visit(consent)
-        code = callback.code(consent, seconds=5)
+        code = callback.code(seconds=5)
         finish(config, consent, code, http=http, clock=clock)
         with pytest.raises(XeroAuthError, match="invalid_grant"):
             finish(config, consent, code, http=http, clock=clock)
@@ -84,24 +93,85 @@ def test_a_code_is_good_once_and_for_five_minutes(
             finish(config, thief, callback.answer["code"], http=http, clock=clock)
 
 
-def test_refusal_wrong_state_and_silence_connect_nothing(config: XeroConfig) -> None:
+def test_refusal_silence_and_a_taken_port_connect_nothing(config: XeroConfig) -> None:
     with Callback(0) as callback:
-        consent = ask_for_consent(config, callback.redirect_uri)
-        with pytest.raises(XeroAuthError, match="nobody consented within 0 seconds"):
-            callback.code(consent, seconds=0.01)
+        consent = callback.consent(config)
+        with pytest.raises(XeroAuthError, match="nobody consented within 0 seconds; run"):
+            callback.code(seconds=0.01)
         assert "Not connected: access_denied" in visit(consent, "deny").text
         with pytest.raises(XeroAuthError, match="access_denied"):
-            callback.code(consent, seconds=5)
-        visit(consent, state="another")
-        with pytest.raises(XeroAuthError, match="belongs to another attempt"):
-            callback.code(consent, seconds=5)
+            callback.code(seconds=5)
         assert httpx.get(callback.redirect_uri.replace("callback", "x")).status_code == 404
         with pytest.raises(UnavailableError, match="--port"):
             Callback(int(callback.redirect_uri.split(":")[2].split("/")[0]))
     assert not config.token_file.exists()
 
 
+@pytest.mark.parametrize(
+    "query", ["", "code=c", "code=c&state=", "code=c&state=%C3%A9", "error=access_denied"]
+)
+def test_an_answer_to_another_question_says_so_and_ends_no_waiting(
+    config: XeroConfig, query: str
+) -> None:
+    with Callback(0) as callback:
+        early = httpx.get(f"{callback.redirect_uri}?code=c&state=")
+        consent = callback.consent(config)
+        for answer in (early, httpx.get(f"{callback.redirect_uri}?{query}")):
+            assert "belongs to another attempt" in answer.text
+        with pytest.raises(XeroAuthError, match="answer to another attempt"):
+            callback.code(seconds=0.05)
+        assert "You can close this page" in visit(consent).text
+        assert callback.code(seconds=5)
+
+
+def test_an_idle_connection_of_the_browser_does_not_block_the_answer(config: XeroConfig) -> None:
+    with Callback(0) as callback:
+        port = int(callback.redirect_uri.split(":")[2].split("/")[0])
+        with socket.create_connection(("127.0.0.1", port)):
+            consent = ask_for_consent(config, callback.redirect_uri)
+            answer = httpx.get(f"{callback.redirect_uri}?state={consent.state}", timeout=2.0)
+            assert answer.status_code == 200
+
+
 def test_what_is_not_connected_is_named() -> None:
     assert "xero_tenant_id" in missing([], {})[0]
     (words,) = missing([], {"t-1": "seller north"})
     assert "t-1 of seller north is not connected" in words
+    north = Organisation("t-1", "North AS")
+    assert missing([north], {"t-1": "seller north"}) == []
+    assert "export M2C_XERO_TENANT_ID=t-1  # North AS" in missing([north], {})
+
+
+def test_the_chosen_organisation_must_be_connected_and_named() -> None:
+    north = Organisation("t-1", "North AS")
+    assert choose([north], "t-1", {"t-1": "seller north"}) == choose([north], "t-1", {}) == []
+    (words,) = choose([north], "t-2", {"t-2": "seller south"})
+    assert "t-2 is not connected" in words
+    (words,) = choose([north], "t-1", {"t-2": "seller south"})
+    assert "name t-2 (seller south)" in words
+
+
+def test_a_refresh_token_ends_after_sixty_days_unused(
+    config: XeroConfig, xero_sandbox: XeroSandbox, http: httpx.Client
+) -> None:
+    clock = xero_sandbox.app.now
+    with Callback(0) as callback:
+        consent = callback.consent(config)
+        visit(consent)
+        finish(config, consent, callback.code(seconds=5), http=http, clock=clock)
+    tokens = RotatingTokens(config, http, clock)
+    for _ in range(2):
+        xero_sandbox.admin.advance(59 * 86400)
+        assert "accounting.invoices" in tokens.granted()
+    xero_sandbox.admin.advance(61 * 86400)
+    with pytest.raises(XeroAuthError, match="invalid_grant"):
+        tokens.current()
+
+
+def test_a_second_local_xero_does_not_share_state_or_port(
+    xero_sandbox: XeroSandbox, tmp_path: Path
+) -> None:
+    with pytest.raises(StateInUseError, match="another local Xero"):
+        XeroSandbox(state=tmp_path / "sandbox" / "xero.sqlite")
+    with pytest.raises(OSError, match="in use"):
+        XeroSandbox(port=xero_sandbox.port)

@@ -212,7 +212,11 @@ def test_merged_contact(bench: Any) -> None:
         ("deactivate", {"kind": "account", "key": "201"}, "account 201"),
         ("deactivate", {"kind": "taxrate", "key": "OUTPUT25"}, "OUTPUT25 of NO25 is not active"),
         ("tax-rate", {"tax_type": "OUTPUT25", "percent": "24"}, "is 24 % in Xero, NO25 is 25 %"),
-        ("deactivate", {"kind": "tracking", "key": "Site"}, "no active option NO-OSL1"),
+        (
+            "deactivate",
+            {"kind": "tracking", "key": "Site"},
+            "no active tracking category Site with option NO-OSL1",
+        ),
     ],
 )
 def test_preflight_holds_back_that_document_alone(

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import socket
 import threading
 import time
@@ -122,3 +123,28 @@ def test_marks_left_while_a_poll_runs_are_for_the_next(tmp_path: Path) -> None:
     wakes.answered(seen)
     wakes.answered(seen)
     assert (first.exists(), wakes.waiting(tmp_path)) == (False, [second])
+
+
+def test_a_half_written_mark_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("exporters.xero.wakes.os.fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        wakes.leave(tmp_path, at=datetime(2026, 11, 1, tzinfo=UTC), tenants=[TENANT])
+    assert len(list(tmp_path.iterdir())) == 1
+    assert wakes.waiting(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "attempt"),
+    [(0, 0), (119, 0), (120, 1), (599, 1), (600, 2), (1799, 2), (1800, 3), (3599, 3), (3600, 4)],
+)
+def test_a_mark_that_no_poll_answered_is_tried_again(
+    tmp_path: Path, seconds: int, attempt: int
+) -> None:
+    mark = wakes.leave(tmp_path, at=datetime(2026, 11, 1, tzinfo=UTC), tenants=[])
+    os.utime(mark, (1_000_000, 1_000_000))
+    assert wakes.attempt(mark, now=1_000_000 + seconds) == attempt
+    mark.unlink()
+    assert wakes.attempt(mark, now=1_000_000 + seconds) == 0

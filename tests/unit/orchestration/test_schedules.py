@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from exporters.xero import wakes
 from orchestration.defs.jobs import (
     daily_reminders,
     hourly_bank,
@@ -19,6 +22,7 @@ from orchestration.defs.jobs import (
     nightly_backup,
     nightly_build,
     nightly_landing,
+    payments_when_xero_calls,
     refresh_marts_after_money,
 )
 from orchestration.instance import FROM_TERMINAL_TAG, open_instance
@@ -158,3 +162,46 @@ def test_marts_are_not_refreshed_twice_after_a_run_of_m2c(instance: dg.DagsterIn
     context = _sensor_context(instance, {FROM_TERMINAL_TAG: "m2c issue"})
     asked = refresh_marts_after_money(context)
     assert isinstance(asked, dg.SkipReason)
+
+
+def _wake_context(instance: dg.DagsterInstance, root: Path) -> Any:
+    return dg.build_sensor_context(
+        instance=instance, resources={"data_dir": DataDirResource(root=str(root))}
+    )
+
+
+def test_a_storm_of_changes_in_xero_is_one_run(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    context, marks = _wake_context(instance, tmp_path), DataDir(tmp_path).xero_wakes
+    assert isinstance(payments_when_xero_calls(context), dg.SkipReason)
+    at = datetime(2026, 11, 4, tzinfo=UTC)
+    first = wakes.leave(marks, at=at, tenants=[])
+    asked = payments_when_xero_calls(context)
+    for second in range(1, 20):
+        wakes.leave(marks, at=at + timedelta(seconds=second), tenants=[])
+    again = payments_when_xero_calls(context)
+    assert asked.run_key == again.run_key == f"{first.name}/0"
+    os.utime(first, (time.time() - 200,) * 2)
+    assert payments_when_xero_calls(context).run_key == f"{first.name}/1"
+    wakes.answered([first])
+    assert not payments_when_xero_calls(context).run_key.startswith(first.name)
+
+
+def test_no_second_poll_is_asked_for_while_one_is_under_way(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    context = _wake_context(instance, tmp_path)
+    wakes.leave(DataDir(tmp_path).xero_wakes, at=datetime(2026, 11, 4, tzinfo=UTC), tenants=[])
+
+    @dg.op
+    def nothing() -> None: ...
+
+    @dg.job(name="payments")
+    def payments() -> None:
+        nothing()
+
+    run = instance.create_run_for_job(payments, status=dg.DagsterRunStatus.STARTED)
+    assert isinstance(payments_when_xero_calls(context), dg.SkipReason)
+    instance.report_run_failed(run)
+    assert isinstance(payments_when_xero_calls(context), dg.RunRequest)
