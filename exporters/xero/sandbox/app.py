@@ -107,7 +107,7 @@ class LocalXero:
         self.store.commit()
         self.pages = Pages(self.store, self.org)
         self.admin = Admin(self)
-        self.hooks = Hooks(tenant=str(self.org.settings()["OrganisationID"]))
+        self.hooks = Hooks(tenant=str(self.org.settings()["OrganisationID"]), find=self.store.get)
 
     def now(self) -> datetime:
         """The server's time."""

@@ -11,7 +11,7 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final
 
@@ -27,8 +27,8 @@ _PLACES: Final = {"invoice": "Invoices", "creditnote": "CreditNotes", "contact":
 class Hooks:
     """One webhook; nothing is sent until `to` names an address."""
 
-    def __init__(self, *, tenant: str) -> None:
-        self._tenant = tenant
+    def __init__(self, *, tenant: str, find: Callable[[str, str], Json | None]) -> None:
+        self._tenant, self._find = tenant, find
         self._url, self._key = "", ""
         self._sequence = 0
         self._events: queue.Queue[Json] = queue.Queue()
@@ -53,17 +53,19 @@ class Hooks:
             return
         for kind, key, new in objects:
             if kind in CATEGORIES:
-                self._events.put(
-                    {
-                        "resourceUrl": f"https://api.xero.com/api.xro/2.0/{_PLACES[kind]}/{key}",
-                        "resourceId": key,
-                        "eventDateUtc": at.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3],
-                        "eventType": "CREATE" if new else "UPDATE",
-                        "eventCategory": CATEGORIES[kind],
-                        "tenantId": self._tenant,
-                        "tenantType": "ORGANISATION",
-                    }
-                )
+                event: Json = {
+                    "resourceUrl": f"https://api.xero.com/api.xro/2.0/{_PLACES[kind]}/{key}",
+                    "resourceId": key,
+                    "eventDateUtc": at.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3],
+                    "eventType": "CREATE" if new else "UPDATE",
+                    "eventCategory": CATEGORIES[kind],
+                    "tenantId": self._tenant,
+                    "tenantType": "ORGANISATION",
+                }
+                if kind == "creditnote":
+                    body = self._find(kind, key) or {}
+                    event["data"] = {name: body.get(name) for name in ("Type", "Status")}
+                self._events.put(event)
 
     def _run(self) -> None:
         while True:

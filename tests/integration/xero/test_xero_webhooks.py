@@ -13,15 +13,17 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+import yaml
 
 from exporters.xero import wakes
-from exporters.xero.webhooks import MAX_BODY, receiver
+from exporters.xero.webhooks import MAX_BODY, is_signed, receiver
 
 KEY = "k/2+signing-key="
 TENANT = "5a1e9f10-2f5b-4a64-9d0c-6d3263617368"
@@ -148,3 +150,57 @@ def test_a_mark_that_no_poll_answered_is_tried_again(
     assert wakes.attempt(mark, now=1_000_000 + seconds) == attempt
     mark.unlink()
     assert wakes.attempt(mark, now=1_000_000 + seconds) == 0
+
+
+DESCRIPTION = Path(__file__).parents[4] / "shared" / "xero" / "xero_webhooks.yaml"
+
+
+def test_what_the_local_xero_sends_is_as_described_and_sent_again(
+    bench: Any, make_line: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[dict[str, Any]] = []
+    fails = [500, 500]
+
+    def post(_: str, *, content: bytes, headers: dict[str, str], timeout: float) -> httpx.Response:
+        assert timeout == 5.0
+        if not is_signed(content, headers["x-xero-signature"], KEY):
+            return httpx.Response(401)
+        body = json.loads(content)
+        if not body["events"]:
+            return httpx.Response(200)
+        sent.append(body)
+        return httpx.Response(fails.pop() if fails else 200)
+
+    monkeypatch.setattr("exporters.xero.sandbox.hooks.httpx.post", post)
+    assert bench.admin.call("webhook", url="http://127.0.0.1:9", key=KEY)["intent_to_receive"]
+    bench.issue()
+    bench.issue(make_line(amount=Decimal("-40.00"), tax_amount=Decimal("-10.00")))
+    bench.publish()
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        seen = {event["eventCategory"] for body in sent for event in body["events"]}
+        if len(sent) > 2 and {"INVOICE", "CREDITNOTE"} <= seen:
+            break
+        time.sleep(0.02)
+    assert {"INVOICE", "CREDITNOTE"} <= seen
+    first, second, third = (body["firstEventSequence"] for body in sent[:3])
+    assert first == second == third == 1
+    notes = [e for b in sent for e in b["events"] if e["eventCategory"] == "CREDITNOTE"]
+    assert {note["data"]["Type"] for note in notes} == {"ACCRECCREDIT"}
+    if not DESCRIPTION.exists():
+        pytest.skip(f"{DESCRIPTION.name} is not beside the repository: shapes are not checked")
+    jsonschema = pytest.importorskip("jsonschema")
+    described = yaml.safe_load(DESCRIPTION.read_text())["components"]
+    check = jsonschema.Draft202012Validator(
+        {"$ref": "#/components/schemas/WebhookEvent", "components": described}
+    )
+    check_note = jsonschema.Draft202012Validator(
+        {
+            "$ref": "#/components/schemas/CreditNoteWebhookEvent/allOf/1/properties/events/items",
+            "components": described,
+        }
+    )
+    for body in sent:
+        check.validate(body)
+    for note in notes:
+        check_note.validate(note)
