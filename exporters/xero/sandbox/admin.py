@@ -55,7 +55,7 @@ class Admin:
             ],
             "payments": [self._org.render_payment(p) for p in self._store.all("payment")],
             "overpayments": [
-                self._xero.render_overpayment(o) for o in self._store.all("overpayment")
+                self._xero.api.render_overpayment(o) for o in self._store.all("overpayment")
             ],
             "attachments": [
                 {"document": a["_document"], **self._org.render_attachment(a, "")}
@@ -134,7 +134,7 @@ class Admin:
 
     def refuse_numbers(self, *, numbers: list[str]) -> None:
         """Refuse documents with these numbers."""
-        self._xero.refused_numbers = frozenset(numbers)
+        self._xero.api.refused_numbers = frozenset(numbers)
 
     def use_up_day(self) -> None:
         """Leave no call for today."""

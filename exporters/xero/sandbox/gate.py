@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from exporters.xero.sandbox.wire import Json
+from exporters.xero.sandbox.wire import Json, dumps
 
 IDEMPOTENCY_SECONDS = 360
 
@@ -25,6 +25,11 @@ class Reply:
     body: bytes
     content_type: str = "application/json; charset=utf-8"
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_reply(body: object, status: int = 200) -> Reply:
+    """An answer of JSON."""
+    return Reply(status, dumps(body).encode())
 
 
 class Limits:
