@@ -126,9 +126,7 @@ def check_up(
     for tenant in organisations(config, marts_path):
         found = Organisation(tenant)
         report.organisations.append(found)
-        mine = [
-            s for s in statements if (facts.tenants.get(s.seller_id) or config.tenant_id) == tenant
-        ]
+        mine = [s for s in statements if facts.tenant_of(s.seller_id, config.tenant_id) == tenant]
         try:
             here = wanted.of(tenant, facts, config)
             connection = config.for_posting() if here.accounts else config
@@ -186,7 +184,7 @@ class _Wanted:
         mine = {
             payer
             for payer, seller in self.sellers.items()
-            if (facts.tenants.get(seller) or config.tenant_id) == tenant
+            if facts.tenant_of(seller, config.tenant_id) == tenant
         }
         return _Wanted(
             tax_rates=self.tax_rates,
@@ -197,7 +195,7 @@ class _Wanted:
             accounts=tuple(
                 account
                 for account in self.accounts
-                if (facts.tenants.get(account.seller_id) or config.tenant_id) == tenant
+                if facts.tenant_of(account.seller_id, config.tenant_id) == tenant
             ),
         )
 

@@ -91,6 +91,10 @@ class BookFacts:
     statement_url: str | None
     tenants: Mapping[str, str]
 
+    def tenant_of(self, seller_id: str, default: str) -> str:
+        """The organisation of a seller; `default` is that of the environment."""
+        return self.tenants.get(seller_id) or default
+
 
 def read_statements(ledger: Ledger, period: str) -> list[Statement]:
     """The issued statements of a period, by number."""

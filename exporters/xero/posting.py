@@ -163,12 +163,12 @@ def post_payments(
     if not chosen:
         return report
     connection = (config() if callable(config) else config).for_posting()
-    tenants = read_book(marts_path).tenants
+    facts = read_book(marts_path)
     statements = read_numbered(ledger, sorted({m.statement_number for m in chosen}))
     groups: dict[str, list[Match]] = {}
     for match in chosen:
         seller = statements[match.statement_number].seller_id
-        groups.setdefault(tenants.get(seller) or connection.tenant_id, []).append(match)
+        groups.setdefault(facts.tenant_of(seller, connection.tenant_id), []).append(match)
     for tenant, group in sorted(groups.items()):
         try:
             with XeroClient(

@@ -19,10 +19,7 @@ from exporters.ledger import Ledger
 from exporters.reconcile.gate import require_reconciled
 from exporters.xero import records
 from exporters.xero.client import XeroClient
-from exporters.xero.compare import (
-    APPROVED,
-    WAITING,
-)
+from exporters.xero.compare import APPROVED, WAITING
 from exporters.xero.config import XeroConfig
 from exporters.xero.errors import (
     DayLimitError,
@@ -130,7 +127,7 @@ def _by_tenant(
 ) -> list[tuple[str, list[Statement]]]:
     groups: dict[str, list[Statement]] = {}
     for statement in statements:
-        tenant = facts.tenants.get(statement.seller_id) or config.tenant_id
+        tenant = facts.tenant_of(statement.seller_id, config.tenant_id)
         if not tenant:
             raise XeroConfigError(
                 f"{statement.number}: seller {statement.seller_id} has no xero_tenant_id in "

@@ -93,11 +93,11 @@ class XeroReadBack:
                     self._config.for_tenant(tenant), clock=self._clock, http=self._http
                 ) as client:
                     self._read(client, payers)
-                    ours = [s for s in issued if s.number in self._found]
                     mine = [
                         s
-                        for s in ours
-                        if (facts.tenants.get(s.seller_id) or self._config.tenant_id) == tenant
+                        for s in issued
+                        if s.number in self._found
+                        and facts.tenant_of(s.seller_id, self._config.tenant_id) == tenant
                     ]
                     self._adoptable += self._adoptions(client, facts, mine)
             except XeroError as error:
