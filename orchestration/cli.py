@@ -30,7 +30,16 @@ from orchestration import queries
 from orchestration.backups.manifest import BackupError
 from orchestration.bookdiff import words_since
 from orchestration.commands import bank, xero  # noqa: F401 - they add their commands to `cli`
-from orchestration.commands.base import DAY, FILE, FOLDER, PERIOD, PERIODS, cli, command
+from orchestration.commands.base import (
+    DAY,
+    FILE,
+    FOLDER,
+    PERIOD,
+    PERIODS,
+    cli,
+    command,
+    with_reason,
+)
 from orchestration.edits import NoEditError, describe, span_of_exception, touched
 from orchestration.faults import disk_in_words
 from orchestration.ledger import actor_named, open_ledger
@@ -324,13 +333,6 @@ def exception() -> None:
     """Settle an exception: acknowledge it, or say that it is resolved."""
 
 
-def _with_reason(function: Callable[..., Any]) -> Callable[..., Any]:
-    function = click.option("--reason", required=True, help="Why, in words; kept in the ledger.")(
-        function
-    )
-    return click.option("--by", required=True, help="Who says so.")(function)
-
-
 def _act(app: App, action: Callable[..., ActionReport], **what: Any) -> int:
     with (
         hold(app.data_dir.locks, "warehouse", purpose=app.command, on_wait=app.terminal.note),
@@ -354,7 +356,7 @@ def _known(app: App, mart: str, column: str) -> set[str]:
 
 @command(exception, "ack")
 @click.argument("exception_id")
-@_with_reason
+@with_reason
 def exception_ack(app: App, exception_id: str, by: str, reason: str) -> int:
     """Say that an exception was seen; one that blocks goes on blocking."""
     known = _known(app, "billing_exceptions", "exception_id")
@@ -370,7 +372,7 @@ def exception_ack(app: App, exception_id: str, by: str, reason: str) -> int:
 
 @command(exception, "resolve")
 @click.argument("exception_id")
-@_with_reason
+@with_reason
 def exception_resolve(app: App, exception_id: str, by: str, reason: str) -> int:
     """Say that an exception is dealt with."""
     known = _known(app, "billing_exceptions", "exception_id")
@@ -383,7 +385,7 @@ def exception_resolve(app: App, exception_id: str, by: str, reason: str) -> int:
 @click.argument("subject")
 @click.option("--statement", "is_statement", is_flag=True, help="SUBJECT is a statement.")
 @click.option("--release", "is_release", is_flag=True, help="Lift the hold.")
-@_with_reason
+@with_reason
 def hold_reminders(
     app: App, subject: str, is_statement: bool, is_release: bool, by: str, reason: str
 ) -> int:
@@ -402,7 +404,7 @@ def hold_reminders(
 @command(cli)
 @click.argument("payer")
 @click.argument("until", type=DAY)
-@_with_reason
+@with_reason
 def promise(app: App, payer: str, until: date, by: str, reason: str) -> int:
     """Record that a payer promised to pay by a date; reminders wait until it has passed."""
     return _act(
@@ -429,7 +431,7 @@ def dispute() -> None:
 
 @command(dispute, "open")
 @click.argument("subject")
-@_with_reason
+@with_reason
 def dispute_open(app: App, subject: str, by: str, reason: str) -> int:
     """Open a dispute."""
     return _dispute(app, disputes.open_dispute, subject=subject, by=by, reason=reason)
@@ -439,7 +441,7 @@ def dispute_open(app: App, subject: str, by: str, reason: str) -> int:
 @click.argument("subject")
 @click.option("--upheld", "outcome", flag_value="upheld", help="It is not owed: taken back.")
 @click.option("--rejected", "outcome", flag_value="rejected", help="It is owed: billed.")
-@_with_reason
+@with_reason
 def dispute_resolve(app: App, subject: str, outcome: str | None, by: str, reason: str) -> int:
     """Decide a dispute; of a line or an event say --upheld or --rejected."""
     return _dispute(

@@ -320,7 +320,7 @@ def gaps(ledger: Ledger) -> list[str]:
     rows = [
         row
         for row in ledger.query(select(table).order_by(table.c.closed_on, table.c.id))
-        if row["opening_balance"] is not None and row["closed_on"] is not None
+        if row["closed_on"] is not None
     ]
     by_account: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
@@ -360,4 +360,5 @@ def _gaps_of(account: str, currency: str, rows: Sequence[Mapping[str, Any]]) -> 
 
 
 def _opened(row: Mapping[str, Any]) -> date:
-    return row["opened_on"] or row["closed_on"]  # type: ignore[no-any-return]
+    opened: date = row["opened_on"] or row["closed_on"]
+    return opened

@@ -12,6 +12,7 @@ from exporters.xero.client import XeroClient
 from exporters.xero.config import XeroConfig, is_configured
 from exporters.xero.errors import XeroConfigError, XeroError
 from exporters.xero.payments import document_states, organisations, poll_payments
+from exporters.xero.preflight import reminders_enabled
 from exporters.xero.publisher import publish
 from exporters.xero.report import DocumentState, PaymentsReport, PlanLine, PublishReport
 
@@ -31,11 +32,6 @@ __all__ = [
     "reminders_enabled",
     "reminders_switched_on",
 ]
-
-
-def reminders_enabled(client: XeroClient) -> bool:
-    """Whether the organisation sends Xero's own invoice reminders."""
-    return any(bool(setting.get("Enabled")) for setting in client.settings("InvoiceReminders"))
 
 
 def reminders_switched_on(

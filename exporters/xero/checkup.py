@@ -273,12 +273,11 @@ def _look(
         else (),
     )
     matches = _look_at_contacts(client, found, facts, wanted)
-    reminding = any(bool(r.get("Enabled")) for r in client.settings("InvoiceReminders"))
     found.say(
         "reminders",
         "Xero's own are off",
         ["Xero's own invoice reminders are on: customers would be chased twice; switch them off"]
-        if reminding
+        if preflight.reminders_enabled(client)
         else (),
     )
     if wanted.accounts:

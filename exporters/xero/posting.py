@@ -274,11 +274,13 @@ class _Run:
         numbers = sorted({item.match.statement_number for item in self._items})
         histories = records.read_histories(self._ledger, numbers)
         invoices = {id_of(one): one for one in self._client.by_number("invoice", numbers)}
+        ours = self._our_payments()
         room: dict[str, Decimal] = {}
         for item in self._items:
             self._classify(item, histories[item.match.statement_number], invoices)
             if item.line.action == "post":
-                self._hold_back(item, invoices[item.invoice_id], room, problems[item.account])
+                invoice = invoices[item.invoice_id]
+                self._hold_back(item, invoice, room, ours, problems[item.account])
 
     def _classify(
         self, item: _Item, history: records.History, invoices: Mapping[str, Json]
@@ -303,12 +305,23 @@ class _Run:
         if changed:
             item.refuse("a person changed the invoice in Xero: " + "; ".join(changed))
 
+    def _our_payments(self) -> set[str]:
+        """Payments in Xero that bank lines are known to be."""
+        with self._ledger.snapshot() as reader:
+            made = {row["payment_id"] for row in reader.query(select(tables.bank_payments))}
+            return made | {m.payment_id for m in banking.matches(reader) if m.payment_id}
+
     def _hold_back(
-        self, item: _Item, invoice: Json, room: dict[str, Decimal], problem: str | None
+        self,
+        item: _Item,
+        invoice: Json,
+        room: dict[str, Decimal],
+        ours: set[str],
+        problem: str | None,
     ) -> None:
         """Why a payment that is not there yet is not made."""
         due = room.setdefault(item.invoice_id, money(invoice.get("AmountDue")) or Decimal(0))
-        alike = self._alike(item, invoice)
+        alike = _alike(item, invoice, ours)
         if problem is not None:
             item.refuse(problem)
         elif alike is not None:
@@ -324,23 +337,6 @@ class _Run:
             )
         else:
             room[item.invoice_id] = due - item.match.amount
-
-    def _alike(self, item: _Item, invoice: Json) -> Json | None:
-        """A payment that a person may have entered for the same money."""
-        with self._ledger.snapshot() as reader:
-            ours = {row["payment_id"] for row in reader.query(select(tables.bank_payments))}
-            ours |= {m.payment_id for m in banking.matches(reader) if m.payment_id}
-        for payment in items(invoice, "Payments"):
-            on = day(payment.get("Date"))
-            if (
-                money(payment.get("Amount")) == item.match.amount
-                and payment.get("Status") != "DELETED"
-                and str(payment.get("PaymentID")) not in ours
-                and "Bank line bl-" not in str(payment.get("Reference"))
-                and (on is None or abs(on - item.match.booked_on) <= SAME_PAYMENT_WITHIN)
-            ):
-                return payment
-        return None
 
     # Acting --------------------------------------------------------------------------------------
 
@@ -454,6 +450,21 @@ def _made_for(item: _Item, invoice: Json) -> Json | None:
         ),
         None,
     )
+
+
+def _alike(item: _Item, invoice: Json, ours: set[str]) -> Json | None:
+    """A payment that a person may have entered for the same money."""
+    for payment in items(invoice, "Payments"):
+        on = day(payment.get("Date"))
+        if (
+            money(payment.get("Amount")) == item.match.amount
+            and payment.get("Status") != "DELETED"
+            and str(payment.get("PaymentID")) not in ours
+            and "Bank line bl-" not in str(payment.get("Reference"))
+            and (on is None or abs(on - item.match.booked_on) <= SAME_PAYMENT_WITHIN)
+        ):
+            return payment
+    return None
 
 
 def _same(kept: Json, body: Json) -> bool:

@@ -72,6 +72,11 @@ def read_settings(client: XeroClient, facts: BookFacts) -> Settings:
     )
 
 
+def reminders_enabled(client: XeroClient) -> bool:
+    """Whether the organisation sends Xero's own invoice reminders."""
+    return any(bool(setting.get("Enabled")) for setting in client.settings("InvoiceReminders"))
+
+
 def problems(statement: Statement, facts: BookFacts, settings: Settings) -> list[str]:
     """Why a statement cannot become a document in this organisation; empty when it can."""
     found: list[str] = []

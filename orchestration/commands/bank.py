@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestration.commands.base import FILE, cli, command
+from orchestration.commands.base import FILE, cli, command, with_reason
 from orchestration.ledger import open_ledger
 from orchestration.locks import hold
 from orchestration.steps import App, post_confirmed, refresh_marts
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
 @cli.group()
 def bank() -> None:
     """What the bank saw: bring its lines in, match them to statements, confirm."""
-
-
-def _with_reason(function: Callable[..., Any]) -> Callable[..., Any]:
-    function = click.option("--reason", required=True, help="Why, in words; kept in the ledger.")(
-        function
-    )
-    return click.option("--by", required=True, help="Who says so.")(function)
 
 
 def _with_ledger(app: App, acting_as: str, work: Callable[[Ledger], Any]) -> Any:
@@ -92,7 +85,7 @@ def show_proposals(app: App, out: Path | None) -> int:
 @command(bank, "confirm")
 @click.argument("subject", metavar="FILE|LINE")
 @click.argument("statements", nargs=-1, metavar="[STATEMENT[=AMOUNT]]…")
-@_with_reason
+@with_reason
 def confirm_lines(app: App, subject: str, statements: tuple[str, ...], by: str, reason: str) -> int:
     """Say which statements lines are for: a FILE of proposals with decisions, or LINE and
     STATEMENTs."""
@@ -118,7 +111,7 @@ def confirm_lines(app: App, subject: str, statements: tuple[str, ...], by: str, 
 
 @command(bank, "dismiss")
 @click.argument("line")
-@_with_reason
+@with_reason
 def dismiss_line(app: App, line: str, by: str, reason: str) -> int:
     """Say that a line has nothing to do with any statement."""
     from exporters import bank as of_bank
@@ -132,7 +125,7 @@ def dismiss_line(app: App, line: str, by: str, reason: str) -> int:
 
 @command(bank, "release")
 @click.argument("line")
-@_with_reason
+@with_reason
 def release_line(app: App, line: str, by: str, reason: str) -> int:
     """Take back what was confirmed or dismissed of a line."""
     from exporters import bank as of_bank

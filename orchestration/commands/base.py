@@ -32,6 +32,14 @@ def command(parent: click.Group, name: str | None = None) -> Callable[..., click
     return decorate
 
 
+def with_reason(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options `--by` and `--reason`, both asked for."""
+    function = click.option("--reason", required=True, help="Why, in words; kept in the ledger.")(
+        function
+    )
+    return click.option("--by", required=True, help="Who says so.")(function)
+
+
 class _Period(click.ParamType):
     name = "YYYY-MM"
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import time
 import webbrowser
+from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import httpx
@@ -15,6 +18,9 @@ from orchestration.ledger import open_ledger
 from orchestration.settings import SettingsError, clock_from_env
 from orchestration.steps import App, publish_period, read_payments
 from orchestration.terminal import DONE, NEEDS_PERSON
+
+if TYPE_CHECKING:
+    from connectors.book.documents import Seller
 
 # What talks to Xero takes a second to load, and every other command would pay for it.
 
@@ -60,12 +66,11 @@ def connect(app: App, port: int, no_browser: bool, wait: int, tenant: str | None
     from exporters.xero import connect as connecting
     from exporters.xero.auth import tokens_for
 
-    config, clock = (
-        XeroConfig.from_environment(os.environ, data_dir=app.data_dir.root),
-        clock_from_env(),
-    )
-    if _posts_payments(app):
-        config = config.for_posting()
+    config = XeroConfig.from_environment(os.environ, data_dir=app.data_dir.root)
+    clock = clock_from_env()
+    sellers = _sellers(app)
+    if any(one.post_payments for seller in sellers for one in seller.bank_accounts.values()):
+        config = config.for_posting()  # which asks for more rights
     words = []
     with httpx.Client(timeout=30.0) as http:
         if config.grant == "client_credentials":
@@ -83,7 +88,7 @@ def connect(app: App, port: int, no_browser: bool, wait: int, tenant: str | None
                     webbrowser.open(consent.url)
                 code = callback.code(seconds=wait)
             found = connecting.finish(config, consent, code, http=http, clock=clock)
-    wanted = _wanted_tenants(app)
+    wanted = _wanted_tenants(sellers)
     problems = connecting.missing(found, wanted)
     if tenant is not None:
         stands_against = connecting.choose(found, tenant, wanted)
@@ -106,27 +111,21 @@ def connect(app: App, port: int, no_browser: bool, wait: int, tenant: str | None
     )
 
 
-def _posts_payments(app: App) -> bool:
-    """Whether the book lets payments be made on any bank account: that asks for more rights."""
+def _sellers(app: App) -> tuple[Seller, ...]:
+    """The sellers of the book; none without a book."""
     from connectors.book import load_book
 
-    if not app.data_dir.book.is_dir():
-        return False
-    sellers = load_book(app.data_dir.book).sellers
-    return any(one.post_payments for seller in sellers for one in seller.bank_accounts.values())
+    return load_book(app.data_dir.book).sellers if app.data_dir.book.is_dir() else ()
 
 
-def _wanted_tenants(app: App) -> dict[str, str]:
+def _wanted_tenants(sellers: Iterable[Seller]) -> dict[str, str]:
     """Whose organisation each tenant is that the book or the environment names."""
-    from connectors.book import load_book
-
     wanted = {}
     if tenant := os.environ.get("M2C_XERO_TENANT_ID"):
         wanted[tenant] = "M2C_XERO_TENANT_ID"
-    if app.data_dir.book.is_dir():
-        for seller in load_book(app.data_dir.book).sellers:
-            if seller.xero_tenant_id:
-                wanted[seller.xero_tenant_id] = f"seller {seller.seller_id}"
+    for seller in sellers:
+        if seller.xero_tenant_id:
+            wanted[seller.xero_tenant_id] = f"seller {seller.seller_id}"
     return wanted
 
 
@@ -144,7 +143,7 @@ class _TenantsOfBook:
 
         if time.monotonic() >= self._until:
             try:
-                self._known = frozenset(_wanted_tenants(self._app))
+                self._known = frozenset(_wanted_tenants(_sellers(self._app)))
             except BookError:
                 self._known = frozenset()
             self._until = time.monotonic() + _BOOK_SECONDS
@@ -162,16 +161,12 @@ def preflight(app: App, period: str | None) -> int:
     from exporters.xero.checkup import check_up
 
     config = XeroConfig.from_environment(os.environ, data_dir=app.data_dir.root)
-    with app.terminal.step("asking Xero"):
-        if app.data_dir.has_ledger():
-            with open_ledger(app.data_dir, acting_as="preflight") as ledger:
-                report = check_up(
-                    app.data_dir.marts, ledger, period, config=config, clock=clock_from_env()
-                )
-        else:
-            report = check_up(
-                app.data_dir.marts, None, period, config=config, clock=clock_from_env()
-            )
+    there = app.data_dir.has_ledger()
+    with (
+        app.terminal.step("asking Xero"),
+        open_ledger(app.data_dir, acting_as="preflight") if there else nullcontext() as ledger,
+    ):
+        report = check_up(app.data_dir.marts, ledger, period, config=config, clock=clock_from_env())
     return app.answer({**report.as_dict(), "words": report.describe()})
 
 

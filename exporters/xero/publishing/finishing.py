@@ -79,14 +79,7 @@ def attach_files(run: Run, wanted: Iterable[Item]) -> None:
         if (files := _lacking(run, item))
     ]
     for _ in range(ATTEMPTS):
-        again: list[_Sending] = []
-        in_parallel(
-            left,
-            start=lambda sending: _intend(run, sending),
-            call=lambda sending: _send(run.client, sending),
-            done=lambda sending, _, again=again: _settle(run, sending, again),  # type: ignore[misc]
-        )
-        left = again
+        left = _attempt(run, left)
         if not left:
             return
     for sending in left:
@@ -96,6 +89,18 @@ def attach_files(run: Run, wanted: Iterable[Item]) -> None:
             f"{sending.item.number}: it is not known whether {names} was attached; the next run "
             "looks"
         )
+
+
+def _attempt(run: Run, sendings: Sequence[_Sending]) -> list[_Sending]:
+    """Send files once; those whose outcome is not known, to be looked for and sent again."""
+    again: list[_Sending] = []
+    in_parallel(
+        sendings,
+        start=lambda sending: _intend(run, sending),
+        call=lambda sending: _send(run.client, sending),
+        done=lambda sending, _: _settle(run, sending, again),
+    )
+    return again
 
 
 def _lacking(run: Run, item: Item) -> list[_File]:
