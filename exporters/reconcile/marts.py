@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from exporters.ledger import Reader, tables
 from exporters.marts import Marts, MartsError, open_marts
 from exporters.reconcile.kept import all_marts
+from exporters.reconcile.series import advance, number_in
 from exporters.reconcile.settling import Settlement
 
 Row = Mapping[str, Any]
@@ -104,7 +105,7 @@ class MartsStep:
         for number, (row, path) in sorted(self._issued.items()):
             if number in held or number in told:
                 continue
-            if _number_in_series(row) is None:
+            if number_in(row["payer_id"], number) is None:
                 problems.append(f"{number} is no number of the series of {row['payer_id']}")
             facts.append(
                 (
@@ -169,40 +170,23 @@ def missing_stages(
     return facts, words
 
 
-def _number_in_series(row: Row) -> int | None:
-    series, _, number = str(row["statement_number"]).rpartition("-")
-    return int(number) if series == row["payer_id"] and number.isdecimal() else None
-
-
 def _advances(
     reader: Reader, issued: Mapping[str, tuple[Row, Path]]
 ) -> tuple[list[Fact], list[str]]:
     """Series that must go on behind numbers which the ledger does not know to be taken."""
-    taken: dict[str, tuple[int, str, Path]] = {}
+    last: dict[str, tuple[int, str, Path]] = {}
     for number, (row, path) in issued.items():
-        series_no = _number_in_series(row)
-        if series_no is not None and series_no > taken.get(row["payer_id"], (0, "", path))[0]:
-            taken[row["payer_id"]] = (series_no, number, path)
-    facts: list[Fact] = []
-    words: list[str] = []
-    for series, (series_no, number, path) in sorted(taken.items()):
-        highest = 0
-        for table in (tables.issued_statements, tables.series_advances):
-            newest = reader.scalar(
-                select(func.max(table.c.series_no)).where(table.c.series == series)
-            )
-            highest = max(highest, newest or 0)
-        if series_no > highest:
-            facts.append(
-                (
-                    tables.series_advances.name,
-                    {
-                        "series": series,
-                        "series_no": series_no,
-                        "reason": f"{number} was issued before the ledger was put back to an older "
-                        f"copy, as {path.name} knows",
-                    },
-                )
-            )
-            words.append(f"the numbers of {series} go on behind {number}; the ledger had {highest}")
-    return facts, words
+        series_no = number_in(row["payer_id"], number)
+        if series_no is not None and series_no > last.get(row["payer_id"], (0, "", path))[0]:
+            last[row["payer_id"]] = (series_no, number, path)
+    found = [
+        advance(
+            reader,
+            series,
+            number,
+            f"{number} was issued before the ledger was put back to an older copy, as {path.name} "
+            "knows",
+        )
+        for series, (_, number, path) in sorted(last.items())
+    ]
+    return [one[0] for one in found if one], [one[1] for one in found if one]

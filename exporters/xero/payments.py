@@ -22,10 +22,11 @@ from exporters.xero import payer_credits, records
 from exporters.xero.client import Answer, Kind, XeroClient
 from exporters.xero.compare import APPROVED, GONE, differences, id_of
 from exporters.xero.config import XeroConfig
-from exporters.xero.errors import DayLimitError, XeroConfigError, XeroError
+from exporters.xero.errors import XeroConfigError, XeroError
 from exporters.xero.facts import Statement, read_book, read_numbered
 from exporters.xero.mapping import sign_of
-from exporters.xero.report import DocumentState, PaymentSeen, PaymentsReport, joined
+from exporters.xero.report import DocumentState, PaymentSeen, PaymentsReport
+from exporters.xero.visit import visiting
 from exporters.xero.wire import Json, day, encode, items, money
 
 OVERLAP = timedelta(minutes=5)
@@ -76,20 +77,17 @@ def poll_payments(
     except XeroConfigError as error:
         report.failure, tenants = str(error), []
     for tenant in tenants:
-        try:
-            with XeroClient(
-                config.for_tenant(tenant), clock=clock, sleep=sleep, timer=timer, http=http
-            ) as client:
-                try:
-                    _poll(client, ledger, report)
-                finally:
-                    report.calls += client.calls
-        except DayLimitError as error:
-            report.deferred_until = max(error.until, report.deferred_until or error.until)
-        except XeroError as error:
-            # One organisation that cannot be reached does not keep the others unread.
-            where = f"organisation {tenant}: " if len(tenants) > 1 else ""
-            report.failure = joined(report.failure, f"{where}{error}")
+        with visiting(
+            tenant,
+            report,
+            config,
+            among_others=len(tenants) > 1,
+            clock=clock,
+            sleep=sleep,
+            timer=timer,
+            http=http,
+        ) as client:
+            _poll(client, ledger, report)
     report.documents = document_states(ledger)
     report.drifted = _drifted(ledger)
     return report

@@ -31,9 +31,7 @@ from exporters.xero.client import XeroClient
 from exporters.xero.compare import differences, element_errors, id_of
 from exporters.xero.config import XeroConfig
 from exporters.xero.errors import (
-    DayLimitError,
     NotDoneError,
-    PublisherBusyError,
     RefusedError,
     UncertainError,
     XeroError,
@@ -41,7 +39,8 @@ from exporters.xero.errors import (
 from exporters.xero.facts import Statement, read_book, read_numbered
 from exporters.xero.lock import publisher_lock
 from exporters.xero.publishing.run import ATTEMPTS, new_key
-from exporters.xero.report import joined
+from exporters.xero.report import Visited
+from exporters.xero.visit import visiting
 from exporters.xero.wire import Json, day, encode, items, money
 
 POST: Final = "xero.payment"
@@ -78,18 +77,13 @@ class PostLine:
 
 
 @dataclass
-class PostReport:
+class PostReport(Visited):
     """A posting run. Exit code: 0 done, 1 a person is needed, 3 a failure."""
 
     applied: bool
     lines: list[PostLine] = field(default_factory=list)
     off: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    busy: str | None = None
-    failure: str | None = None
-    deferred_until: datetime | None = None
-    calls: int = 0
-    writes: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -170,29 +164,24 @@ def post_payments(
         seller = statements[match.statement_number].seller_id
         groups.setdefault(facts.tenant_of(seller, connection.tenant_id), []).append(match)
     for tenant, group in sorted(groups.items()):
-        try:
-            with XeroClient(
-                connection.for_tenant(tenant), clock=clock, sleep=sleep, timer=timer, http=http
-            ) as client:
-                run = _Run(client, ledger, report, statements, accounts)
-                try:
-                    if apply:
-                        with publisher_lock(connection.locks_dir, tenant):
-                            # Another run may have posted some while this one waited to begin.
-                            run.plan(_still_waiting(ledger, group))
-                            run.apply()
-                    else:
-                        run.plan(group)
-                finally:
-                    report.calls += client.calls
-                    report.writes += client.writes
-        except PublisherBusyError as error:
-            report.busy = joined(report.busy, str(error))
-        except DayLimitError as error:
-            report.deferred_until = max(error.until, report.deferred_until or error.until)
-        except XeroError as error:
-            where = f"organisation {tenant}: " if len(groups) > 1 else ""
-            report.failure = joined(report.failure, f"{where}{error}")
+        with visiting(
+            tenant,
+            report,
+            connection,
+            among_others=len(groups) > 1,
+            clock=clock,
+            sleep=sleep,
+            timer=timer,
+            http=http,
+        ) as client:
+            run = _Run(client, ledger, report, statements, accounts)
+            if apply:
+                with publisher_lock(connection.locks_dir, tenant):
+                    # Another run may have posted some while this one waited to begin.
+                    run.plan(_still_waiting(ledger, group))
+                    run.apply()
+            else:
+                run.plan(group)
     return report
 
 

@@ -18,14 +18,10 @@ import httpx
 from exporters.ledger import Ledger
 from exporters.reconcile.gate import require_reconciled
 from exporters.xero import records
-from exporters.xero.client import XeroClient
 from exporters.xero.compare import APPROVED, WAITING
 from exporters.xero.config import XeroConfig
 from exporters.xero.errors import (
-    DayLimitError,
-    PublisherBusyError,
     XeroConfigError,
-    XeroError,
 )
 from exporters.xero.facts import BookFacts, Statement, read_book, read_statements
 from exporters.xero.lock import publisher_lock
@@ -36,7 +32,8 @@ from exporters.xero.publishing.creating import adopt, create
 from exporters.xero.publishing.finishing import attach_files, fetch_links, settle_open
 from exporters.xero.publishing.planning import plan
 from exporters.xero.publishing.run import KNOWN, Item, Run, batches
-from exporters.xero.report import PublishReport, joined
+from exporters.xero.report import PublishReport
+from exporters.xero.visit import visiting
 
 Clock = Callable[[], datetime]
 
@@ -75,29 +72,23 @@ def publish(
         report.failure = str(error)
         return report
     for tenant, group in groups:
-        try:
-            with XeroClient(
-                config.for_tenant(tenant), clock=clock, sleep=sleep, timer=timer, http=http
-            ) as client:
-                try:
-                    run = Run(client, ledger, facts, group, report, rendered)
-                    if apply:
-                        with publisher_lock(config.locks_dir, tenant):
-                            plan(run)
-                            _apply(run)
-                    else:
-                        plan(run)
-                finally:
-                    report.calls += client.calls
-                    report.writes += client.writes
-        except PublisherBusyError as error:
-            report.busy = joined(report.busy, str(error))
-        except DayLimitError as error:
-            report.deferred_until = max(error.until, report.deferred_until or error.until)
-        except XeroError as error:
-            # One organisation that cannot be reached does not keep the others waiting.
-            where = f"organisation {tenant}: " if len(groups) > 1 else ""
-            report.failure = joined(report.failure, f"{where}{error}")
+        with visiting(
+            tenant,
+            report,
+            config,
+            among_others=len(groups) > 1,
+            clock=clock,
+            sleep=sleep,
+            timer=timer,
+            http=http,
+        ) as client:
+            run = Run(client, ledger, facts, group, report, rendered)
+            if apply:
+                with publisher_lock(config.locks_dir, tenant):
+                    plan(run)
+                    _apply(run)
+            else:
+                plan(run)
     report.lines.sort(key=lambda line: line.statement_number)
     _note_settled(ledger, report)
     return report

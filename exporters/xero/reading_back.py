@@ -19,6 +19,7 @@ from sqlalchemy import func, select
 from exporters.ledger import Ledger, Reader, tables
 from exporters.marts import MartsError, open_marts
 from exporters.reconcile.reconcile import COMPARED, NOT_COMPARED
+from exporters.reconcile.series import advance, number_in
 from exporters.reconcile.settling import Settlement
 from exporters.xero import mapping, records
 from exporters.xero.client import Kind, XeroClient
@@ -114,14 +115,15 @@ class XeroReadBack:
                 for remote in items(answer.content, "Invoices") + items(
                     answer.content, "CreditNotes"
                 ):
-                    series, _, number = number_of(remote).rpartition("-")
+                    number = number_of(remote)
+                    series = number.rpartition("-")[0]
+                    series_no = number_in(series, number)
                     if (
                         series in payers
-                        and number.isdecimal()
+                        and series_no is not None
                         and remote.get("Status") != "DELETED"
                     ):
-                        found = _Found(number_of(remote), series, int(number), remote)
-                        self._found[found.number] = found
+                        self._found[number] = _Found(number, series, series_no, remote)
 
     def _since(self) -> datetime | None:
         """From when on something can be missing: what the copy knows last. Polls go on after a
@@ -181,25 +183,18 @@ class XeroReadBack:
         return facts, words
 
     def _advances(self, reader: Reader) -> tuple[list[Fact], list[str]]:
-        highest: dict[str, _Found] = {}
-        for found in self._found.values():
-            if found.series_no > (
-                highest[found.series].series_no if found.series in highest else 0
-            ):
-                highest[found.series] = found
-        facts: list[Fact] = []
-        words: list[str] = []
-        for series, found in sorted(highest.items()):
-            known = max(
-                reader.scalar(select(func.max(t.c.series_no)).where(t.c.series == series)) or 0
-                for t in (tables.issued_statements, tables.series_advances)
+        in_order = sorted(self._found.values(), key=lambda found: found.series_no)
+        highest = {found.series: found.number for found in in_order}
+        found = [
+            advance(
+                reader,
+                series,
+                number,
+                f"{number} is in Xero, and a restored ledger did not know it",
             )
-            if found.series_no > known:
-                reason = f"{found.number} is in Xero, and a restored ledger did not know it"
-                values = {"series": series, "series_no": found.series_no, "reason": reason}
-                facts.append((tables.series_advances.name, values))
-                words.append(f"the numbers of {series} go on behind {found.number}; it had {known}")
-        return facts, words
+            for series, number in sorted(highest.items())
+        ]
+        return [one[0] for one in found if one], [one[1] for one in found if one]
 
     def _lost(self, reader: Reader) -> tuple[list[Fact], list[str], tuple[str, ...]]:
         """Documents of statements that the ledger does not hold: which ones they were is told by

@@ -215,7 +215,7 @@ def adoption(
     statement: Statement, history: History, sent: Json, remote: Json
 ) -> list[tuple[str, Json]]:
     """The facts, as (table, values), by which a document in Xero is recorded as a statement's: that
-    of an attempt whose outcome was not known, if there is one."""
+    of an attempt whose outcome was not known, if there is one. The last is how it stands."""
     facts: list[tuple[str, Json]] = []
     outcome: Json = {"status": "ok", "external_id": id_of(remote), "answer": encode(remote)}
     if history.open_creates:

@@ -13,9 +13,16 @@ Action = Literal["create", "adopt", "finish", "already there", "drifted", "confl
 UNRESOLVED: tuple[Action, ...] = ("drifted", "conflict", "quarantined")
 
 
-def joined(before: str | None, words: str) -> str:
-    """What went wrong in one organisation after what went wrong in another."""
-    return words if before is None else f"{before}; {words}"
+@dataclass(kw_only=True)
+class Visited:
+    """What came of talking to organisations, one after the other. busy: another process was at it.
+    deferred_until: when the last of their day limits opens again (UTC)."""
+
+    busy: str | None = None
+    failure: str | None = None
+    deferred_until: datetime | None = None
+    calls: int = 0
+    writes: int = 0
 
 
 @dataclass
@@ -67,18 +74,13 @@ class PlanLine:
 
 
 @dataclass
-class PublishReport:
+class PublishReport(Visited):
     """A publishing run. Exit code: 0 done, 1 a person is needed, 3 a failure."""
 
     period: str
     applied: bool
     lines: list[PlanLine] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    busy: str | None = None
-    failure: str | None = None
-    deferred_until: datetime | None = None
-    calls: int = 0
-    writes: int = 0
 
     @property
     def unresolved(self) -> list[PlanLine]:
@@ -205,7 +207,7 @@ class CreditSeen:
 
 
 @dataclass
-class PaymentsReport:
+class PaymentsReport(Visited):
     """A poll. Exit code: 0 done, 1 a person is needed, 3 a failure."""
 
     documents: list[DocumentState] = field(default_factory=list)
@@ -214,9 +216,6 @@ class PaymentsReport:
     credits: list[CreditSeen] = field(default_factory=list)
     drifted: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    failure: str | None = None
-    deferred_until: datetime | None = None
-    calls: int = 0
 
     @property
     def exit_code(self) -> int:

@@ -10,21 +10,18 @@ from exporters.xero.compare import APPROVED, differences, element_errors, id_of,
 from exporters.xero.errors import NotDoneError, RefusedError, UnavailableError, UncertainError
 from exporters.xero.publishing.planning import look_up, may_be_ours
 from exporters.xero.publishing.run import ATTEMPTS, KNOWN, Item, Run, new_key
-from exporters.xero.records import ADOPT, CREATE
+from exporters.xero.records import CREATE, adoption
 from exporters.xero.wire import Json, encode, items
 
 
 def adopt(run: Run, item: Item) -> None:
     """Record as ours what is in Xero already."""
     remote = item.remote or {}
+    item.xero_id = item.line.xero_id = id_of(remote)
     with run.ledger.transaction() as tx:
-        if item.history.open_creates:
-            *older, latest = item.history.open_creates
-            for intent in older:
-                tx.outcome(intent, "failed", message="another attempt is in Xero")
-        else:
-            latest = tx.intent(ADOPT, subject=item.number, body=item.sent or {})
-        run.record_ours(tx, item, latest, remote)
+        for table, values in adoption(item.statement, item.history, item.document, remote):
+            tx.record(table, **values)
+            item.last = values  # the last of them says how the document stands
     item.line.done.append("adopted")
 
 
