@@ -24,3 +24,8 @@
 {% macro month_in_words(period) -%}
     strftime(cast({{ period }} || '-01' as date), '%B %Y')
 {%- endmacro %}
+
+{#- What the newest action of a person makes of an exception. -#}
+{% macro exception_status(action) -%}
+    case {{ action }} when 'ack' then 'acknowledged' when 'resolve' then 'resolved' else 'open' end
+{%- endmacro %}

@@ -50,7 +50,7 @@ select
     named.day,
     named.detail,
     named.first_seen,
-    case actions.action when 'ack' then 'acknowledged' when 'resolve' then 'resolved' else 'open' end as status
+    {{ exception_status('actions.action') }} as status
 from named
 left join actions
     on named.exception_id = actions.exception_id

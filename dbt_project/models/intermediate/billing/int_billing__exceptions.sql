@@ -251,7 +251,7 @@ select
     cast(numbered.quantity as decimal(38, 9)) as quantity,
     numbered.detail,
     numbered.first_seen,
-    case newest_actions.action when 'ack' then 'acknowledged' when 'resolve' then 'resolved' else 'open' end as status
+    {{ exception_status('newest_actions.action') }} as status
 from numbered
 left join newest_actions
     on numbered.exception_id = newest_actions.exception_id
