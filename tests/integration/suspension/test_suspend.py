@@ -11,8 +11,8 @@ from filelock import FileLock
 from sqlalchemy import select
 
 from exporters.ledger import tables
-from exporters.ledger.events import events_of
 from exporters.ledger.errors import NotReconciledError
+from exporters.ledger.events import events_of
 from exporters.suspension import ApprovalError, approve_suspension, planned_suspensions
 from exporters.suspension.fleet import Fleet
 from exporters.suspension.planning import machines_cap
