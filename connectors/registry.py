@@ -46,6 +46,7 @@ KINDS: Final[Mapping[str, str]] = {
 }
 POWER_KINDS: Final[Mapping[str, str]] = {
     "command_file": "connectors.sources.command_file",
+    "redfish": "connectors.sources.redfish",
 }
 BY_HAND: Final = "command_file"
 """How machines are switched where the book says nothing: people do it, told by a file."""
