@@ -168,6 +168,15 @@ class PowerControl(Protocol):
 
 
 @runtime_checkable
+class PowerConnector(PowerControl, Protocol):
+    """What ``connectors.registry.build_power`` builds: power control with connections to let go."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+@runtime_checkable
 class Connector(Protocol):
     """Anything the registry builds; what it can do is found by the protocols above."""
 
@@ -185,12 +194,19 @@ class SourceSpec:
     """How the book says a site is read: kind, configuration, and where its secrets are.
 
     ``secrets`` maps the names the configuration uses to names of environment variables; no value
-    of a secret is ever in the book.
+    of a secret is ever in the book. ``power`` says how its machines are switched where that is
+    another way than it is read; ``kind`` is empty where the site is only switched, not read.
     """
 
     kind: str
     config: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    power: SourceSpec | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether there is anything to fetch, or readings are filled in by hand."""
+        return bool(self.kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +234,13 @@ class ConfigModel(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
     )
+
+    def power_hosts(self) -> tuple[str, ...] | None:
+        """Return the addresses that an order to switch would go to; None without power control.
+
+        An empty tuple: machines are switched, but over no network.
+        """
+        return None
 
     def secret_names(self, prefix: str = "") -> Iterator[tuple[str, str]]:
         """Yield (field, name) for every secret the configuration uses."""

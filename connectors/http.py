@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import email.utils
+import functools
 import json
 import logging
 import random
@@ -22,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Literal, Protocol, Self
 
 import httpx
 import tenacity
@@ -32,6 +33,8 @@ from connectors.base import SECRET_NAME, Clock, ConfigModel
 from connectors.errors import (
     AnswerTooLargeError,
     CircuitOpen,
+    ConfigError,
+    ConfigFault,
     SourceAnswerError,
     SourceRefused,
     SourceUnavailable,
@@ -128,11 +131,9 @@ Auth = Annotated[
 Tls = Literal["verify", "unverified", "plain"]
 
 
-class HttpConfig(ConfigModel):
-    """What every source that speaks HTTP says about its site."""
+class HttpSettings(ConfigModel):
+    """How a host is spoken to, whatever its address and credentials are."""
 
-    url: str
-    """Base address of the site, such as `https://dcim.example.com/api`."""
     tls: Tls = "verify"
     """`verify`: https with a certificate that is checked. `unverified`: https with one that is
     not. `plain`: http, everything can be read on the way; for a loopback or a private line."""
@@ -141,9 +142,6 @@ class HttpConfig(ConfigModel):
     proxy: str | None = None
     """Proxy between here and the site; the environment's is not used, so that a site is reached
     the same way by everyone who runs this."""
-    auth: Auth = NoAuth()
-    headers: dict[str, str] = Field(default_factory=dict)
-    """Further headers of every request; secrets belong into `auth`."""
     connect_seconds: float = Field(default=10, gt=0, le=120)
     read_seconds: float = Field(default=60, gt=0, le=900)
     """How long to wait for the next byte of an answer."""
@@ -156,16 +154,6 @@ class HttpConfig(ConfigModel):
     max_answer_mb: int = Field(default=64, ge=1, le=1024)
     """Largest single answer that is accepted."""
 
-    @field_validator("url")
-    @classmethod
-    def _whole_address(cls, url: str) -> str:
-        parsed = httpx.URL(url)
-        if parsed.scheme not in ("http", "https") or not parsed.host:
-            raise ValueError("expected an address such as https://dcim.example.com/api")
-        if parsed.userinfo:
-            raise ValueError("an address must not hold user name or password; use auth")
-        return url.rstrip("/")
-
     @field_validator("proxy")
     @classmethod
     def _proxy_without_password(cls, proxy: str | None) -> str | None:
@@ -173,16 +161,50 @@ class HttpConfig(ConfigModel):
             raise ValueError("expected an address such as http://proxy:3128, without a password")
         return proxy
 
+    def addresses(self) -> tuple[str, ...]:
+        """Return the addresses that are spoken to, in full."""
+        return ()
+
     @model_validator(mode="after")
-    def _tls_as_said(self) -> HttpConfig:
-        addresses = [self.url]
-        if isinstance(self.auth, OAuth2Auth) and "://" in self.auth.token_url:
-            addresses.append(self.auth.token_url)
-        for address in addresses:
+    def _tls_as_said(self) -> Self:
+        for address in self.addresses():
             plain = httpx.URL(address).scheme == "http"
             if plain and self.tls != "plain":
                 raise ValueError(f"{address} is not encrypted; write tls: plain if that is meant")
         return self
+
+
+def checked_address(url: str) -> str:
+    """Return the base address of a site without a last slash; raises ``ValueError`` if it is none.
+
+    For the validators of configurations.
+    """
+    parsed = httpx.URL(url)
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError("expected an address such as https://dcim.example.com/api")
+    if parsed.userinfo:
+        raise ValueError("an address must not hold user name or password; use auth")
+    return url.rstrip("/")
+
+
+class HttpConfig(HttpSettings):
+    """What every source that speaks HTTP says about its site."""
+
+    url: str
+    """Base address of the site, such as `https://dcim.example.com/api`."""
+    auth: Auth = NoAuth()
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Further headers of every request; secrets belong into `auth`."""
+
+    @field_validator("url")
+    @classmethod
+    def _whole_address(cls, url: str) -> str:
+        return checked_address(url)
+
+    def addresses(self) -> tuple[str, ...]:
+        """Return the site's own address and that of the issuer of its tokens, if another."""
+        issuer = self.auth.token_url if isinstance(self.auth, OAuth2Auth) else ""
+        return (self.url, issuer) if "://" in issuer else (self.url,)
 
 
 # --- shared limits -------------------------------------------------------------------------------
@@ -261,9 +283,16 @@ def _limiter_of(host: str) -> RateLimiter:
 # --- credentials ---------------------------------------------------------------------------------
 
 
-class _Credentials(Protocol):
-    def apply(self, headers: dict[str, str], params: dict[str, str]) -> None: ...
-    def renew(self) -> bool: ...
+class Credentials(Protocol):
+    """What is put on each request to say who asks."""
+
+    def apply(self, headers: dict[str, str], params: dict[str, str]) -> None:
+        """Add to headers or parameters; may fetch what it needs first."""
+        ...
+
+    def renew(self) -> bool:
+        """Forget what the site no longer accepts; whether another attempt is worth it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -320,7 +349,7 @@ class _Request:
     form: Mapping[str, str] | None = field(default=None, repr=False)
     body: Any = field(default=None, repr=False)
     accept: frozenset[int] = frozenset()
-    credentials: _Credentials = field(repr=False)
+    credentials: Credentials = field(repr=False)
 
 
 # --- the client ----------------------------------------------------------------------------------
@@ -364,6 +393,7 @@ class HttpClient:
         monotonic: Callable[[], float] = time.monotonic,
         limiter: RateLimiter | None = None,
         circuit: Circuit | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         self._config = config
         self._site_id = site_id
@@ -376,7 +406,7 @@ class HttpClient:
             timeout=httpx.Timeout(
                 config.read_seconds, connect=config.connect_seconds, pool=config.connect_seconds
             ),
-            verify=_verification(config),
+            verify=_verification(config, site_id),
             headers={"User-Agent": _USER_AGENT, "Accept": "application/json", **config.headers},
             transport=transport,
             # A redirect would carry the key to a host nobody configured.
@@ -385,7 +415,7 @@ class HttpClient:
             proxy=config.proxy,
         )
         self._secrets = [secret for secret in secrets.values() if secret.get_secret_value()]
-        self._credentials = self._make_credentials(secrets)
+        self._credentials = credentials or self._make_credentials(secrets)
 
     def __repr__(self) -> str:
         return f"HttpClient(site_id={self._site_id!r}, url={self._config.url!r})"
@@ -440,9 +470,12 @@ class HttpClient:
         params: Mapping[str, str] | None = None,
         body: Any = None,
         accept: frozenset[int] = frozenset(),
+        anonymous: bool = False,
+        attempts: int | None = None,
     ) -> Answer:
         """Send a request and return its 2xx answer, or one whose status is in ``accept``.
 
+        Without credentials if ``anonymous``; tried ``attempts`` times, not as often as configured.
         Raises ``SourceUnavailable`` after the last attempt, ``SourceRefused`` at once on a refusal.
         """
         request = _Request(
@@ -451,12 +484,12 @@ class HttpClient:
             params=params or {},
             body=body,
             accept=accept,
-            credentials=self._credentials,
+            credentials=_Fixed() if anonymous else self._credentials,
         )
-        answer = self._with_retries(request)
-        if answer.status == 401 and self._credentials.renew():
+        answer = self._with_retries(request, attempts)
+        if answer.status == 401 and request.credentials.renew():
             # The token ended early, or was revoked: a new one is worth one more request.
-            answer = self._with_retries(request)
+            answer = self._with_retries(request, attempts)
         return self._accepted(method, answer, accept)
 
     def _accepted(self, method: str, answer: Answer, accept: frozenset[int]) -> Answer:
@@ -484,7 +517,8 @@ class HttpClient:
         text = "".join(c if c.isprintable() else " " for c in text)
         return " ".join(text.split())[:300] or "no text"
 
-    def _with_retries(self, request: _Request) -> Answer:
+    def _with_retries(self, request: _Request, most: int | None = None) -> Answer:
+        most = most or self._config.max_attempts
         backoff = tenacity.wait_random_exponential(
             multiplier=0.5, max=min(30.0, self._config.max_wait_seconds)
         )
@@ -499,7 +533,7 @@ class HttpClient:
             error = state.outcome.exception() if state.outcome is not None else None
             asked = error.retry_after if isinstance(error, _CanPassError) else None
             too_long = asked is not None and asked > self._config.max_wait_seconds
-            return too_long or state.attempt_number >= self._config.max_attempts
+            return too_long or state.attempt_number >= most
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_CanPassError),
@@ -602,7 +636,7 @@ class HttpClient:
                     )
             return Answer(response.status_code, response.headers, bytes(content), request.url)
 
-    def _make_credentials(self, secrets: Mapping[str, SecretStr]) -> _Credentials:
+    def _make_credentials(self, secrets: Mapping[str, SecretStr]) -> Credentials:
         auth = self._config.auth
         match auth:
             case NoAuth():
@@ -666,10 +700,23 @@ def _basic(name: SecretStr, password: SecretStr) -> SecretStr:
     return SecretStr("Basic " + base64.b64encode(pair.encode()).decode())
 
 
-def _verification(config: HttpConfig) -> ssl.SSLContext | bool:
+def _verification(config: HttpConfig, site_id: str) -> ssl.SSLContext | bool:
     if config.tls == "unverified":
         return False
-    return ssl.create_default_context(cafile=str(config.ca_file)) if config.ca_file else True
+    path = config.ca_file
+    try:
+        return _trusting(path, None if path is None else path.stat().st_mtime_ns)
+    except OSError as error:  # of the file, or of what is in it
+        fault = ConfigFault("config.ca_file", repr(str(path)), f"cannot be used: {error}")
+        raise ConfigError(site_id, (fault,)) from None
+
+
+# Reading a hundred authorities takes a tenth of a second, and a site may have as many BMCs.
+@functools.lru_cache(maxsize=16)
+def _trusting(ca_file: Path | None, changed_ns: int | None) -> ssl.SSLContext:  # noqa: ARG001
+    if ca_file is None:
+        return httpx.create_ssl_context(trust_env=False)
+    return ssl.create_default_context(cafile=str(ca_file))
 
 
 def _path(url: str) -> str:

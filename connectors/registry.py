@@ -2,6 +2,7 @@
 
 The only place that knows all kinds. A kind is one module in ``connectors.sources`` with ``Config``
 (a ``ConfigModel``) and ``build(config, context)``; naming it here is all there is to adding it.
+Kinds that are read and kinds that switch machines are two lists; a kind may be in both.
 """
 
 from __future__ import annotations
@@ -16,11 +17,26 @@ from zoneinfo import available_timezones
 
 from pydantic import SecretStr, ValidationError
 
-from connectors.base import Clock, ConfigModel, Connector, SourceContext, SourceSpec
+from connectors.base import (
+    Clock,
+    ConfigModel,
+    Connector,
+    PowerConnector,
+    SourceContext,
+    SourceSpec,
+)
 from connectors.errors import ConfigError, ConfigFault
 from connectors.placeholders import expand, unset
 
-__all__ = ["KINDS", "SourceSpec", "build_connector", "check_source"]
+__all__ = [
+    "KINDS",
+    "POWER_KINDS",
+    "SourceSpec",
+    "build_connector",
+    "build_power",
+    "check_source",
+    "power_hosts",
+]
 
 KINDS: Final[Mapping[str, str]] = {
     "files": "connectors.sources.files",
@@ -28,11 +44,17 @@ KINDS: Final[Mapping[str, str]] = {
     "rest_json": "connectors.sources.rest_json",
     "sql": "connectors.sources.sql",
 }
+POWER_KINDS: Final[Mapping[str, str]] = {
+    "command_file": "connectors.sources.command_file",
+    "redfish": "connectors.sources.redfish",
+}
+BY_HAND: Final = "command_file"
+"""How machines are switched where the book says nothing: people do it, told by a file."""
 
 _ENVIRONMENT_NAME: Final = "[A-Z_][A-Z0-9_]*"
 # A secret pasted into the book by mistake must not be repeated in an error message.
 _SOUNDS_SECRET: Final = re.compile(
-    r"secret|password|passwd|token|api_?key|credential|dsn|conninfo", re.I
+    r"secret|password|passwd|token|api_?key|credential|dsn|conninfo|community", re.I
 )
 
 
@@ -43,8 +65,13 @@ class _SourceModule(Protocol):
 
 
 def check_source(spec: SourceSpec) -> list[tuple[str, str, str]]:
-    """Return the faults of a source as (field, value, message); none needs a secret's value."""
-    _, faults = _checked(spec)
+    """Return the faults of a source as (field, value, message); none needs a secret's value.
+
+    Faults of how its machines are switched have fields that begin with ``power.``.
+    """
+    faults = [] if spec.power is not None and not spec.kind else _checked(spec, KINDS)[1]
+    if spec.power is not None:
+        faults += _below_power(_checked(spec.power, POWER_KINDS)[1])
     return [(fault.field, fault.value, fault.message) for fault in faults]
 
 
@@ -61,14 +88,86 @@ def build_connector(
 
     Raises ``ConfigError`` with all faults at once, missing environment variables among them.
     """
+    built = _built(site_id, timezone, spec, env, clock, kinds=KINDS, data_dir=data_dir)
+    return cast(Connector, built)
+
+
+def build_power(
+    site_id: str,
+    timezone: str,
+    spec: SourceSpec | None,
+    env: Mapping[str, str],
+    clock: Clock,
+    *,
+    data_dir: Path | None = None,
+) -> PowerConnector:
+    """Build what switches a site's machines; close it after use.
+
+    ``spec`` is the site's entry of sources.yml, None if it has none. Its ``power`` comes first,
+    then its own connector if that offers power; otherwise people are asked by a file.
+    Raises ``ConfigError`` with all faults at once, missing environment variables among them.
+    """
+    chosen, is_power = _power_spec(site_id, spec, env)
+    kinds = POWER_KINDS if is_power else KINDS
+    built = _built(
+        site_id, timezone, chosen, env, clock, kinds=kinds, data_dir=data_dir, is_power=is_power
+    )
+    return cast(PowerConnector, built)
+
+
+def power_hosts(
+    spec: SourceSpec | None, env: Mapping[str, str], *, site_id: str = "(not named)"
+) -> tuple[str, ...]:
+    """Return the addresses that orders of ``build_power`` would go to; none for a command file.
+
+    Each is a URL with scheme and host. ``site_id`` is only for the message of a ``ConfigError``,
+    raised where the configuration is so wrong that its addresses cannot be told.
+    """
+    chosen, is_power = _power_spec(site_id, spec, env)
+    config, faults = _checked(
+        replace(chosen, config=expand(chosen.config, env)), POWER_KINDS if is_power else KINDS
+    )
+    if config is None:
+        raise ConfigError(site_id, tuple(_below_power(faults) if is_power else faults))
+    return config.power_hosts() or ()
+
+
+def _power_spec(
+    site_id: str, spec: SourceSpec | None, env: Mapping[str, str]
+) -> tuple[SourceSpec, bool]:
+    """Return what switches the site's machines, and whether that is an entry for power alone."""
+    if spec is None:
+        return SourceSpec(BY_HAND), True
+    if spec.power is not None:
+        return spec.power, True
+    if not spec.kind:
+        raise ConfigError(
+            site_id, (ConfigFault("kind", "empty", f"expected one of {', '.join(sorted(KINDS))}"),)
+        )
+    config, faults = _checked(replace(spec, config=expand(spec.config, env)), KINDS)
+    if config is None:
+        # Whether it would have offered power is not known, and guessing might ask the wrong ones.
+        raise ConfigError(site_id, tuple(faults))
+    return (SourceSpec(BY_HAND), True) if config.power_hosts() is None else (spec, False)
+
+
+def _built(
+    site_id: str,
+    timezone: str,
+    spec: SourceSpec,
+    env: Mapping[str, str],
+    clock: Clock,
+    *,
+    kinds: Mapping[str, str],
+    data_dir: Path | None,
+    is_power: bool = False,
+) -> object:
     missing = sorted(set(unset(spec.config, env)))
     spec = replace(spec, config=expand(spec.config, env))
-    config, faults = _checked(spec)
+    config, faults = _checked(spec, kinds)
     faults += [
         ConfigFault("config", f"${{{name}}}", "is not set in the environment") for name in missing
     ]
-    if timezone not in available_timezones():
-        faults.append(ConfigFault("timezone", repr(timezone), "expected an IANA name"))
     faults += [
         ConfigFault(
             f"secrets.{name}", variable, "is not set in the environment; it holds the secret"
@@ -76,6 +175,10 @@ def build_connector(
         for name, variable in spec.secrets.items()
         if _names_variable(variable) and not env.get(variable)
     ]
+    if is_power:
+        faults = _below_power(faults)
+    if timezone not in available_timezones():
+        faults.append(ConfigFault("timezone", repr(timezone), "expected an IANA name"))
     if faults or config is None:
         raise ConfigError(site_id, tuple(faults))
     context = SourceContext(
@@ -85,21 +188,27 @@ def build_connector(
         clock=clock,
         data_dir=data_dir,
     )
-    return _module(spec.kind).build(config, context)
+    return _module(spec.kind, kinds).build(config, context)
+
+
+def _below_power(faults: list[ConfigFault]) -> list[ConfigFault]:
+    return [replace(fault, field=f"power.{fault.field}") for fault in faults]
 
 
 def _names_variable(variable: object) -> bool:
     return isinstance(variable, str) and re.fullmatch(_ENVIRONMENT_NAME, variable) is not None
 
 
-def _module(kind: str) -> _SourceModule:
-    return cast(_SourceModule, importlib.import_module(KINDS[kind]))
+def _module(kind: str, kinds: Mapping[str, str]) -> _SourceModule:
+    return cast(_SourceModule, importlib.import_module(kinds[kind]))
 
 
-def _checked(spec: SourceSpec) -> tuple[ConfigModel | None, list[ConfigFault]]:
-    if spec.kind not in KINDS:
+def _checked(
+    spec: SourceSpec, kinds: Mapping[str, str]
+) -> tuple[ConfigModel | None, list[ConfigFault]]:
+    if spec.kind not in kinds:
         return None, [
-            ConfigFault("kind", repr(spec.kind), f"expected one of {', '.join(sorted(KINDS))}")
+            ConfigFault("kind", repr(spec.kind), f"expected one of {', '.join(sorted(kinds))}")
         ]
     faults = [
         ConfigFault(
@@ -112,7 +221,7 @@ def _checked(spec: SourceSpec) -> tuple[ConfigModel | None, list[ConfigFault]]:
         if not _names_variable(variable)
     ]
     try:
-        config = _module(spec.kind).Config.model_validate(dict(spec.config))
+        config = _module(spec.kind, kinds).Config.model_validate(dict(spec.config))
     except ValidationError as error:
         return None, [*faults, *_config_faults(error, spec)]
     used = dict.fromkeys(name for _, name in config.secret_names())
@@ -126,6 +235,8 @@ def _checked(spec: SourceSpec) -> tuple[ConfigModel | None, list[ConfigFault]]:
         for name in spec.secrets
         if name not in used
     ]
+    if kinds is POWER_KINDS and config.power_hosts() is None:
+        faults.append(ConfigFault("config.power", "empty", "is required to switch machines"))
     return config, faults
 
 

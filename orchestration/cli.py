@@ -79,11 +79,11 @@ def land(app: App, first: date, last: date, sites: tuple[str, ...]) -> int:
     if last < first:
         raise click.BadParameter(f"--to {last} lies before --from {first}")
     book = load_book(app.data_dir.book)
-    unknown = sorted(set(sites) - set(book.sources))
+    unknown = sorted(set(sites) - set(book.sites_read))
     if unknown:
-        known = ", ".join(sorted(book.sources)) or "none"
+        known = ", ".join(book.sites_read) or "none"
         raise click.BadParameter(f"no source for {', '.join(unknown)}; sources.yml has {known}")
-    chosen = sorted(sites or book.sources)
+    chosen = sorted(sites or book.sites_read)
     if not chosen:
         raise click.UsageError("sources.yml of the book names no site to read from")
     results = land_sites(app, chosen, first=first, last=last)

@@ -46,7 +46,7 @@ def refresh_book(data_dir: DataDir) -> Book:
 def sites_read_nightly(data_dir: DataDir) -> frozenset[str]:
     """The sites of sources.yml; none while the book has faults, which `refresh_book` tells."""
     try:
-        return frozenset(load_book(data_dir.book).sources)
+        return frozenset(load_book(data_dir.book).sites_read)
     except BookError:
         return frozenset()
 

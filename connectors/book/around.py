@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from connectors.base import SourceSpec
-from connectors.book.documents import SourceDocument
+from connectors.book.documents import PowerDocument, SourceDocument
 from connectors.book.draft import Draft, Item
 from connectors.book.textfiles import Path_, plain
 from connectors.placeholders import PLACEHOLDER, expand
@@ -181,27 +182,47 @@ def sources_of(draft: Draft) -> dict[str, SourceSpec]:
             draft.fault_at(
                 item.source, item.path, "there is no such site in sites.csv", value=site_id
             )
-        document = item.data
-        config = plain(dict(document.config))
-        _check_connector(draft, item, config)
-        found[site_id] = SourceSpec(document.kind, config, dict(document.secrets))
+        if item.data.kind is None and (item.data.power is None or _reads(item.data)):
+            draft.fault_at(item.source, (*item.path, "kind"), "a value is required")
+            continue
+        found[site_id] = spec = _spec_of(item.data)
+        _check_connector(draft, item, spec)
     return found
 
 
-def _check_connector(draft: Draft, item: Item[SourceDocument], config: dict[str, Any]) -> None:
-    """What the connector of this kind says about its config.
+def _reads(document: SourceDocument) -> bool:
+    return bool(document.config or document.secrets)
+
+
+def _spec_of(document: SourceDocument | PowerDocument) -> SourceSpec:
+    power = document.power if isinstance(document, SourceDocument) else None
+    return SourceSpec(
+        document.kind or "",
+        plain(dict(document.config)),
+        dict(document.secrets),
+        None if power is None else _spec_of(power),
+    )
+
+
+def _check_connector(draft: Draft, item: Item[SourceDocument], spec: SourceSpec) -> None:
+    """What the connectors of these kinds say about their configs.
 
     A placeholder with a default is checked as that default. One without has no value before the
     connector is built, so what is said about it now means nothing.
     """
-    document = item.data
-    spec = SourceSpec(document.kind, expand(config, {}), dict(document.secrets))
-    for field, value, message in check_source(spec):
+    written: dict[str, Any] = {"config": spec.config}
+    power = spec.power
+    if power is not None:
+        written["power"] = {"config": power.config}
+        power = replace(power, config=expand(power.config, {}))
+    for field, value, message in check_source(
+        replace(spec, config=expand(spec.config, {}), power=power)
+    ):
         path: Path_ = (
             *item.path,
             *(int(step) if step.isdecimal() else step for step in field.split(".")),
         )
-        if not _is_open(_at({"config": config}, path[1:])):
+        if not _is_open(_at(written, path[len(item.path) :])):
             draft.fault_at(item.source, path, message, value=value)
 
 

@@ -88,17 +88,26 @@ class Settings(Document):
     lookback_days: Count = 3
 
 
-class SourceDocument(Document):
-    """sources.yml, one site: how its readings are fetched.
-
-    Texts in `config` may hold `${NAME}` or `${NAME:-default}`: an environment variable, put in when
-    the connector is built. The loaded book keeps them as they are, so that it does not depend on
-    the machine it is loaded on.
-    """
+class PowerDocument(Document):
+    """sources.yml, one site: how its machines are switched, as its readings are fetched."""
 
     kind: Identifier
     config: Mapping[str, Any] = Field(default_factory=dict)
     secrets: Mapping[Text, EnvironmentName] = Field(default_factory=dict)
+
+
+class SourceDocument(Document):
+    """sources.yml, one site: how its readings are fetched, and its machines switched (`power`).
+
+    Texts in `config` may hold `${NAME}` or `${NAME:-default}`: an environment variable, put in when
+    the connector is built. The loaded book keeps them as they are, so that it does not depend on
+    the machine it is loaded on. A site without `kind` is not read: it is only switched.
+    """
+
+    kind: Identifier | None = None
+    config: Mapping[str, Any] = Field(default_factory=dict)
+    secrets: Mapping[Text, EnvironmentName] = Field(default_factory=dict)
+    power: PowerDocument | None = None
 
 
 class DunningStage(Document):

@@ -355,7 +355,7 @@ def _read_sources(draft: Draft) -> None:
     if source is None or source.data is None:
         return
     if not isinstance(source.data, dict):
-        draft.fault_at(source, (), "expected a mapping of site_id to kind, config and secrets")
+        draft.fault_at(source, (), "expected a mapping of site_id to kind, config, secrets, power")
         return
     for site_id, entry in source.data.items():
         value = validate(

@@ -153,6 +153,11 @@ class Book:
     xero: XeroMapping
     bank_formats: tuple[BankFormat, ...] = ()
 
+    @property
+    def sites_read(self) -> tuple[str, ...]:
+        """Sites that readings are fetched from, in order: an entry for power alone is none."""
+        return tuple(sorted(site_id for site_id, spec in self.sources.items() if spec.is_read))
+
     def site_ids(self, charge: Charge) -> tuple[str, ...]:
         """Sites a charge applies to, in order: all of the book where it names none."""
         return tuple(

@@ -134,8 +134,8 @@ def nightly_landing(
     book = load_book(data_dir.layout().book)
     last = context.scheduled_execution_time.date() - timedelta(days=1)
     first = last - timedelta(days=book.settings.lookback_days - 1)
-    context.instance.add_dynamic_partitions(str(SITES.name), sorted(book.sources))
-    for site_id in sorted(book.sources):
+    context.instance.add_dynamic_partitions(str(SITES.name), book.sites_read)
+    for site_id in book.sites_read:
         yield dg.RunRequest(
             run_key=f"{site_id}/{last}",
             tags=landing_range_tags(site_id=site_id, first=str(first), last=str(last)),

@@ -40,15 +40,16 @@ def site_specs(data_dir: DataDir) -> list[dg.AssetSpec]:
         dg.AssetSpec(
             key=dg.AssetKey(["sites", site_id]),
             group_name="sites",
-            kinds={source.kind},
+            kinds={loaded.sources[site_id].kind},
             owners=OWNERS["landing"],
             description=(
-                f"{loaded.sites[site_id].name}, read over {source.kind}. Materialized whenever new "
-                "readings of the last 36 hours land; overdue when none did for 36 hours."
+                f"{loaded.sites[site_id].name}, read over {loaded.sources[site_id].kind}. "
+                "Materialized whenever new readings of the last 36 hours land; overdue when none "
+                "did for 36 hours."
             ),
             freshness_policy=dg.FreshnessPolicy.time_window(fail_window=LATENESS),
         )
-        for site_id, source in sorted(loaded.sources.items())
+        for site_id in loaded.sites_read
     ]
 
 
@@ -149,12 +150,14 @@ def compacted_days(config: CompactConfig, data_dir: DataDirResource) -> dg.Mater
 def source_of(book: Book, site_id: str) -> SourceSpec:
     """How the site is read: as the book says, or as the stand-ins say that serve it here.
 
-    Stand-ins differ from the book where a machine has no PostgreSQL to stand in with.
+    Stand-ins differ from the book where a machine has no PostgreSQL to stand in with. How machines
+    are switched is always the book's.
     """
     replaced = json.loads(os.environ.get(STAND_IN_SOURCES) or "{}")
     if site_id not in replaced:
         return book.sources[site_id]
-    return SourceSpec(**replaced[site_id])
+    told = book.sources.get(site_id)
+    return SourceSpec(**replaced[site_id], power=None if told is None else told.power)
 
 
 def _scope(context: dg.AssetExecutionContext) -> tuple[set[str], Window]:

@@ -84,3 +84,52 @@ def test_sources_are_a_mapping(book_files: BookFiles) -> None:
     book_files.write("sources.yml", "- kind: files\n")
     (fault,) = faults(book_files)
     assert "a mapping of site_id" in fault.message
+
+
+POWER = (
+    FINLAND
+    + """\
+  power:
+    kind: command_file
+    config: {folder: shared}
+"""
+)
+ONLY_POWER = "NO-OSL1:\n  power: {kind: command_file}\n"
+
+
+def test_how_machines_are_switched_stands_beside_how_a_site_is_read(book_files: BookFiles) -> None:
+    book_files.write("sources.yml", POWER)
+    book = load_book(book_files.folder)
+    source = book.sources["NO-OSL1"]
+    assert source.kind == "prometheus"
+    assert source.power is not None
+    assert (source.power.kind, source.power.config) == ("command_file", {"folder": "shared"})
+    assert book.sites_read == ("NO-OSL1",)
+
+
+def test_a_site_may_be_switched_and_not_read(book_files: BookFiles) -> None:
+    book_files.write("sources.yml", ONLY_POWER)
+    book = load_book(book_files.folder)
+    assert not book.sources["NO-OSL1"].is_read
+    assert book.sites_read == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "column", "message"),
+    [
+        (POWER.replace("command_file", "smoke-signals"), 10, "NO-OSL1.power.kind", "command_file"),
+        (POWER.replace("{folder", "{foldr"), 11, "NO-OSL1.power.config.foldr", "not a key"),
+        (POWER.replace("    kind: command_file\n", ""), 9, "NO-OSL1.power.kind", "required"),
+        (POWER + "    secrets: {a: B}\n", 12, "NO-OSL1.power.secrets.a", "not used"),
+        (POWER + "    secret: {}\n", 12, "NO-OSL1.power.secret", "unknown key"),
+        (ONLY_POWER + "  config: {url: x}\n", 1, "NO-OSL1.kind", "required"),
+        ("NO-OSL1: {}\n", 1, "NO-OSL1.kind", "required"),
+    ],
+)
+def test_power_is_checked_by_its_connector(
+    book_files: BookFiles, text: str, row: int, column: str, message: str
+) -> None:
+    book_files.write("sources.yml", text)
+    (fault,) = faults(book_files)
+    assert (fault.file, fault.row, fault.column) == ("sources.yml", row, column)
+    assert message in fault.message

@@ -7,6 +7,7 @@ import logging
 import ssl
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from pydantic import SecretStr, ValidationError
 from connectors.errors import (
     AnswerTooLargeError,
     CircuitOpen,
+    ConfigError,
     ConnectorError,
     SourceAnswerError,
     SourceRefused,
@@ -377,3 +379,13 @@ def test_plain_http_if_said_in_words() -> None:
     assert HttpConfig.model_validate({"url": "http://127.0.0.1:8080/", "tls": "plain"}).url == (
         "http://127.0.0.1:8080"
     )
+
+
+def test_a_file_of_authorities_that_is_none_is_a_fault(tmp_path: Path) -> None:
+    for content in (None, "no certificate"):
+        path = tmp_path / "ca.pem"
+        if content is not None:
+            path.write_text(content)
+        config = HttpConfig(url="https://site.example", ca_file=path)
+        with pytest.raises(ConfigError, match=r"config\.ca_file is .*ca\.pem.*cannot be used"):
+            HttpClient(config, site_id="X", secrets={}, clock=lambda: dt.datetime.now(dt.UTC))
