@@ -47,6 +47,7 @@ KINDS: Final[Mapping[str, str]] = {
 POWER_KINDS: Final[Mapping[str, str]] = {
     "command_file": "connectors.sources.command_file",
     "redfish": "connectors.sources.redfish",
+    "snmp": "connectors.sources.snmp",
 }
 BY_HAND: Final = "command_file"
 """How machines are switched where the book says nothing: people do it, told by a file."""

@@ -35,7 +35,14 @@ from connectors.http import (
     NoAuth,
     checked_address,
 )
-from connectors.meters import check_template, checked_pattern, taken_apart, words_of
+from connectors.meters import (
+    check_template,
+    checked_pattern,
+    filled_host,
+    filled_path,
+    taken_apart,
+    words_of,
+)
 
 KIND: Final = "redfish"
 logger = logging.getLogger("connectors.redfish")
@@ -46,7 +53,6 @@ _SESSIONS: Final = "/redfish/v1/SessionService/Sessions"
 _RESET: Final = "#ComputerSystem.Reset"
 # PoweringOn, PoweringOff and Paused are on the way, and neither.
 _STATES: Final[Mapping[object, PowerState]] = {"On": "on", "Off": "off"}
-_HOST_WORD: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 # --- configuration -------------------------------------------------------------------------------
@@ -376,18 +382,14 @@ class Redfish:
         words = taken_apart(meter_id, pattern)
         if words is None:
             raise self._unknown(meter_id, f"the pattern {pattern} does not fit it")
-        if any(words[name] in (".", "..") for name in used):
-            raise self._unknown(meter_id, f"it is no step of the path {text}")
-        quoted = {name: urllib.parse.quote(word, safe="") for name, word in words.items()}
         scheme, separator, rest = text.partition("://")
-        if not separator:
-            return text.format(**quoted)
-        host, slash, path = rest.partition("/")
-        for name in check_template(host, used):
-            # Anything else could lead to a host that nobody configured.
-            if not _HOST_WORD.fullmatch(words[name]):
-                raise self._unknown(meter_id, f"{words[name]!r} is no name of a host for {text}")
-        return f"{scheme}://{host.format(**words)}{slash}{path.format(**quoted)}"
+        try:
+            if not separator:
+                return filled_path(text, words)
+            host, slash, path = rest.partition("/")
+            return f"{scheme}://{filled_host(host, words)}{slash}{filled_path(path, words)}"
+        except ValueError as error:
+            raise self._unknown(meter_id, str(error)) from None
 
     def _unknown(self, meter_id: str, why: str) -> SourceRefused:
         return SourceRefused(
