@@ -235,6 +235,10 @@ class ConfigModel(BaseModel):
         extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
     )
 
+    def is_read(self) -> bool:
+        """Whether anything is fetched with it."""
+        return True
+
     def power_hosts(self) -> tuple[str, ...] | None:
         """Return the addresses that an order to switch would go to; None without power control.
 

@@ -47,6 +47,7 @@ KINDS: Final[Mapping[str, str]] = {
 POWER_KINDS: Final[Mapping[str, str]] = {
     "command_file": "connectors.sources.command_file",
     "redfish": "connectors.sources.redfish",
+    "rest_json": "connectors.sources.rest_json",
     "snmp": "connectors.sources.snmp",
 }
 BY_HAND: Final = "command_file"
@@ -236,6 +237,10 @@ def _checked(
         for name in spec.secrets
         if name not in used
     ]
+    if kinds is KINDS and not config.is_read():
+        faults.append(
+            ConfigFault("config", "only power", "reads nothing; put it under power: of the site")
+        )
     if kinds is POWER_KINDS and config.power_hosts() is None:
         faults.append(ConfigFault("config.power", "empty", "is required to switch machines"))
     return config, faults

@@ -23,10 +23,15 @@ from pysnmp.error import PySnmpError
 from pysnmp.hlapi.v3arch import asyncio as hlapi
 from pysnmp.proto import errind
 from pysnmp.proto.rfc1905 import NoSuchInstance, NoSuchObject
-from pysnmp.smi.error import SmiError
 
 from connectors.base import SECRET_NAME, ConfigModel, PowerState, SourceContext
-from connectors.errors import SourceAnswerError, SourceRefused, SourceUnavailable
+from connectors.errors import (
+    ConfigError,
+    ConfigFault,
+    SourceAnswerError,
+    SourceRefused,
+    SourceUnavailable,
+)
 from connectors.meters import (
     check_template,
     checked_pattern,
@@ -463,7 +468,7 @@ class Snmp:
         try:
             with self._lock:
                 error, status, _, bindings = self._runner.run(self._request(place.host, oid, value))
-        except (PySnmpError, SmiError, OSError) as error:
+        except (PySnmpError, OSError) as error:
             raise SourceUnavailable(
                 self._context.site_id, f"{place.host} cannot be asked: {error}"
             ) from None
@@ -572,5 +577,19 @@ class Snmp:
 
 
 def build(config: Config, context: SourceContext) -> Snmp:
-    """Build the power control of one site."""
+    """Build the power control of one site; raises ``ConfigError`` on a passphrase too short."""
+    auth = config.auth
+    if isinstance(auth, User):
+        named = {"auth_secret": auth.auth_secret, "priv_secret": auth.priv_secret}
+        short = [
+            ConfigFault(
+                f"power.config.auth.{field}",
+                "(not shown)",
+                f"the secret {name} is shorter than 8 characters (RFC 3414, 11.2)",
+            )
+            for field, name in named.items()
+            if name is not None and len(context.secrets[name].get_secret_value()) < 8
+        ]
+        if short:
+            raise ConfigError(context.site_id, tuple(short))
     return Snmp(config, context)

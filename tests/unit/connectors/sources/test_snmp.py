@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from connectors.base import PowerControl, SourceContext, SourceSpec
-from connectors.errors import SourceRefused
-from connectors.registry import check_source, power_hosts
+from connectors.errors import ConfigError, SourceRefused
+from connectors.registry import build_power, check_source, power_hosts
 from connectors.sources.snmp import PROFILES, Config, Snmp
 
 AUTH = {"version": "2c", "community": "community"}
@@ -156,3 +156,13 @@ def test_a_pasted_community_is_not_repeated() -> None:
     assert fault[0] == "power.config.auth.community"
     power = SourceSpec("snmp", CONFIG | {"auth": AUTH | {"community": {"value": "s3cret"}}})
     assert "s3cret" not in str(check_source(SourceSpec("", power=power)))
+
+
+def test_a_passphrase_that_is_too_short_is_a_fault() -> None:
+    auth = {"version": "3", "username": "u", "auth_secret": "a", "priv_secret": "p"}
+    power = SourceSpec("snmp", CONFIG | {"auth": auth}, {"a": "PDU_AUTH", "p": "PDU_PRIV"})
+    env = {"PDU_AUTH": "long enough", "PDU_PRIV": "s3cret7"}
+    now = dt.datetime(2026, 5, 10, tzinfo=dt.UTC)
+    with pytest.raises(ConfigError, match=r"power\.config\.auth\.priv_secret.*shorter") as caught:
+        build_power("FI-HEL1", "UTC", SourceSpec("", power=power), env, lambda: now)
+    assert "s3cret7" not in str(caught.value)
