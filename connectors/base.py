@@ -203,6 +203,17 @@ class SourceSpec:
     secrets: Mapping[str, str] = field(default_factory=dict)
     power: SourceSpec | None = None
 
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> SourceSpec:
+        """Return the spec of an entry of sources.yml that is known to be sound."""
+        power = entry.get("power")
+        return cls(
+            entry.get("kind") or "",
+            entry.get("config") or {},
+            entry.get("secrets") or {},
+            None if power is None else cls.of(power),
+        )
+
     @property
     def is_read(self) -> bool:
         """Whether there is anything to fetch, or readings are filled in by hand."""

@@ -105,7 +105,7 @@ class Config(HttpSettings):
     )
     """By meter the BMC, just its address or `{url, system}`; comes before `url`."""
     auth: RedfishAuth
-    off: Literal["graceful", "force"] = "graceful"
+    power_off: Literal["graceful", "force"] = "graceful"
     """How to switch off: let the operating system end first (GracefulShutdown), or at once
     (ForceOff), which may cost the customer data."""
     force_off_after_seconds: float | None = Field(default=120, ge=0, le=3600)
@@ -281,7 +281,7 @@ class Redfish:
             return
         if state == "on":
             self._reset(bmc, system, self._first_allowed(bmc, system, ("On", "ForceOn")))
-        elif self._config.off == "force":
+        elif self._config.power_off == "force":
             self._reset(bmc, system, self._first_allowed(bmc, system, ("ForceOff",)))
         else:
             self._shut_down(bmc, system)

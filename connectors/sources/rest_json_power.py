@@ -69,9 +69,9 @@ class PowerBlock(ConfigModel):
     """How machines are switched. `{meter_id}` and the named groups of `pattern` are filled in."""
 
     request: Request
-    on: Order = Order()
+    power_on: Order = Order()
     """Asks for on, however often it is sent."""
-    off: Order = Order()
+    power_off: Order = Order()
     """Asks for off, however often it is sent."""
     state: State
     pattern: str | None = None
@@ -85,12 +85,12 @@ class PowerBlock(ConfigModel):
     @model_validator(mode="after")
     def _one_machine_a_meter(self) -> PowerBlock:
         words = words_of(self.pattern)
-        if self._sent(self.on) == self._sent(self.off):
+        if self._sent(self.power_on) == self._sent(self.power_off):
             raise ValueError(
-                "on and off send the same request, which would switch over whatever the state is; "
-                "an order must say which state is meant"
+                "power_on and power_off send the same request, which would switch over whatever "
+                "the state is; an order must say which state is meant"
             )
-        for name, order in (("on", self.on), ("off", self.off)):
+        for name, order in (("power_on", self.power_on), ("power_off", self.power_off)):
             if not self._used(self.path_of(order), order.params, order.body, words):
                 raise ValueError(
                     f"{name} does not say which machine: write a word such as {{meter_id}} into "
@@ -135,7 +135,7 @@ class RestPower:
         if self.power_state(meter_id) == state:
             return
         words = self._words(meter_id)
-        order = self._block.on if state == "on" else self._block.off
+        order = self._block.power_on if state == "on" else self._block.power_off
         self._client.request(
             self._block.request.method,
             self._path(meter_id, self._block.path_of(order), words),

@@ -185,8 +185,8 @@ class OrderConfig(ConfigModel):
 class Custom(ConfigModel):
     """A PDU that no profile fits."""
 
-    on: OrderConfig
-    off: OrderConfig
+    power_on: OrderConfig
+    power_off: OrderConfig
     state: str
     """Object with the state, the index of the outlet goes behind it."""
     state_on: list[int] = Field(min_length=1)
@@ -200,8 +200,8 @@ class Custom(ConfigModel):
 
     @model_validator(mode="after")
     def _told_apart(self) -> Custom:
-        if self.on == self.off:
-            raise ValueError("on and off write the same number to the same object")
+        if self.power_on == self.power_off:
+            raise ValueError("power_on and power_off write the same number to the same object")
         if both := set(self.state_on) & set(self.state_off):
             raise ValueError(f"{min(both)} means both on and off")
         return self
@@ -308,8 +308,8 @@ class Config(ConfigModel):
         states: dict[int, PowerState] = dict.fromkeys(self.custom.state_on, "on")
         states |= dict.fromkeys(self.custom.state_off, "off")
         return Profile(
-            on=Order(self.custom.on.oid, self.custom.on.value),
-            off=Order(self.custom.off.oid, self.custom.off.value),
+            on=Order(self.custom.power_on.oid, self.custom.power_on.value),
+            off=Order(self.custom.power_off.oid, self.custom.power_off.value),
             state=self.custom.state,
             states=states,
             parts=0,

@@ -150,14 +150,12 @@ def compacted_days(config: CompactConfig, data_dir: DataDirResource) -> dg.Mater
 def source_of(book: Book, site_id: str) -> SourceSpec:
     """How the site is read: as the book says, or as the stand-ins say that serve it here.
 
-    Stand-ins differ from the book where a machine has no PostgreSQL to stand in with. How machines
-    are switched is always the book's.
+    Stand-ins differ from the book where a machine has no PostgreSQL to stand in with.
     """
     replaced = json.loads(os.environ.get(STAND_IN_SOURCES) or "{}")
     if site_id not in replaced:
         return book.sources[site_id]
-    told = book.sources.get(site_id)
-    return SourceSpec(**replaced[site_id], power=None if told is None else told.power)
+    return SourceSpec.of(replaced[site_id])
 
 
 def _scope(context: dg.AssetExecutionContext) -> tuple[set[str], Window]:

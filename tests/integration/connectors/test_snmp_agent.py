@@ -142,8 +142,8 @@ class Agent:
         return self.connect(
             profile="custom",
             custom={
-                "on": {"oid": f".{CUSTOM}.1", "value": 5},
-                "off": {"oid": f"{CUSTOM}.1", "value": 6},
+                "power_on": {"oid": f".{CUSTOM}.1", "value": 5},
+                "power_off": {"oid": f"{CUSTOM}.1", "value": 6},
                 "state": f"{CUSTOM}.2",
                 "state_on": [50],
                 "state_off": [60, 61],

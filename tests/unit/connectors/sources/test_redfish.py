@@ -215,7 +215,7 @@ def test_without_a_limit_power_is_never_cut(bmc: Bmc, connect: Connect) -> None:
 
 
 def test_off_at_once_where_the_book_says_so(bmc: Bmc, connect: Connect) -> None:
-    connect(off="force").power("m1", "off")
+    connect(power_off="force").power("m1", "off")
     assert bmc.resets == ["ForceOff"]
     assert bmc.now == 0
 
@@ -270,19 +270,19 @@ def test_an_order_that_somebody_else_carried_out_is_no_fault(bmc: Bmc, connect: 
         return httpx.Response(409, json={"error": {"message": "Server is already powered OFF."}})
 
     bmc.reset = refuse  # type: ignore[method-assign]
-    connect(off="force").power("m1", "off")
+    connect(power_off="force").power("m1", "off")
 
 
 def test_a_refusal_is_told_in_the_bmcs_words(bmc: Bmc, connect: Connect) -> None:
     bmc.reset_faults = [httpx.Response(400, json={"error": {"message": f"no {PASSWORD} here"}})]
     with pytest.raises(SourceRefused, match=r"Reset answered 400: .*no \*\*\* here"):
-        connect(off="force").power("m1", "off")
+        connect(power_off="force").power("m1", "off")
 
 
 def test_busy_then_fine(bmc: Bmc, connect: Connect) -> None:
     bmc.faults = [httpx.Response(503, headers={"Retry-After": "4"}), httpx.Response(500)]
     bmc.reset_faults = [httpx.Response(503), httpx.ReadTimeout("no answer")]
-    control = connect(off="force")
+    control = connect(power_off="force")
     control.power("m1", "off")
     assert bmc.resets == ["ForceOff"]
     assert bmc.now >= 4
@@ -365,7 +365,7 @@ def test_a_link_to_another_host_is_not_followed(bmc: Bmc, connect: Connect) -> N
         "PowerState": "On", "Actions": {"#ComputerSystem.Reset": action}
     }  # fmt: skip
     with pytest.raises(SourceRefused, match="credentials are not sent there"):
-        connect(off="force").power("m1", "off")
+        connect(power_off="force").power("m1", "off")
 
 
 def test_groups_of_a_pattern_lead_to_bmc_and_system(bmc: Bmc, connect: Connect) -> None:

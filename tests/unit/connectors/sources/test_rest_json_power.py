@@ -18,8 +18,8 @@ from tests.unit.connectors.sources.test_rest_json import MAP, site
 
 POWER: dict[str, Any] = {
     "request": {"method": "PUT", "path": "v1/meters/{meter_id}/power"},
-    "on": {"body": {"state": "on"}},
-    "off": {"body": {"state": "off", "reason": "meter {meter_id} {as it is}"}},
+    "power_on": {"body": {"state": "on"}},
+    "power_off": {"body": {"state": "off", "reason": "meter {meter_id} {as it is}"}},
     "state": {
         "path": "v1/meters/{meter_id}/power",
         "field": "power.state",
@@ -114,8 +114,8 @@ def test_words_of_a_pattern_in_paths_params_and_bodies() -> None:
         power={
             "pattern": r"(?P<pdu>[a-z]+)/(?P<outlet>\d+)",
             "request": {"method": "GET", "path": "pdu/{pdu}"},
-            "on": {"params": {"outlet": "{outlet}", "turn": "on"}},
-            "off": {"params": {"outlet": "{outlet}", "turn": "off"}},
+            "power_on": {"params": {"outlet": "{outlet}", "turn": "on"}},
+            "power_off": {"params": {"outlet": "{outlet}", "turn": "off"}},
             "state": {"path": "pdu/{pdu}/{outlet}", "field": "on", "on_values": [True],
                       "off_values": [False]},
         },
@@ -157,10 +157,10 @@ def test_a_meter_cannot_climb_out_of_its_path(dcim: Dcim) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"request": {"path": "power"}, "on": {"body": {"state": "on"}}},
-         "on does not say which machine"),
-        ({"off": POWER["on"]}, "on and off send the same request"),
-        ({"on": {}, "off": {}}, "on and off send the same request"),
+        ({"request": {"path": "power"}, "power_on": {"body": {"state": "on"}}},
+         "power_on does not say which machine"),
+        ({"power_off": POWER["power_on"]}, "power_on and power_off send the same request"),
+        ({"power_on": {}, "power_off": {}}, "power_on and power_off send the same request"),
         ({"state": POWER["state"] | {"path": "power"}}, "state does not say which machine"),
         ({"state": POWER["state"] | {"off_values": ["on"]}}, "'on' means both on and off"),
         ({"state": POWER["state"] | {"off_values": ["true"]}}, "'true' means both on and off"),

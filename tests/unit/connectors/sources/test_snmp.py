@@ -22,8 +22,8 @@ CONFIG = {
     "auth": AUTH,
 }
 CUSTOM = {
-    "on": {"oid": "1.3.6.1.4.1.9.1", "value": 1},
-    "off": {"oid": "1.3.6.1.4.1.9.1", "value": 2},
+    "power_on": {"oid": "1.3.6.1.4.1.9.1", "value": 1},
+    "power_off": {"oid": "1.3.6.1.4.1.9.1", "value": 2},
     "state": "1.3.6.1.4.1.9.2",
     "state_on": [1],
     "state_off": [2],
@@ -114,7 +114,10 @@ def test_a_meters_name_leads_to_no_other_host() -> None:
         ({"outlets": {"m": {"host": "pdu", "outlet": True}}}, "expected the index of an outlet"),
         ({"profile": "custom"}, "go together"),
         ({"custom": CUSTOM}, "go together"),
-        ({"profile": "custom", "custom": CUSTOM | {"off": CUSTOM["on"]}}, "the same number"),
+        (
+            {"profile": "custom", "custom": CUSTOM | {"power_off": CUSTOM["power_on"]}},
+            "the same number",
+        ),
         ({"profile": "custom", "custom": CUSTOM | {"state_off": [1]}}, "1 means both on and off"),
         ({"profile": "custom", "custom": CUSTOM | {"state": "sysName"}}, "object identifier"),
         ({"profile": "geist"}, "'apc_rpdu2', 'apc_rpdu'"),
