@@ -29,7 +29,7 @@ from exporters.marts import MartsError, open_marts
 from orchestration import queries
 from orchestration.backups.manifest import BackupError
 from orchestration.bookdiff import words_since
-from orchestration.commands import bank, xero  # noqa: F401 - they add their commands to `cli`
+from orchestration.commands import bank, machines, xero  # noqa: F401 - they add their commands to `cli`
 from orchestration.commands.base import (
     DAY,
     FILE,

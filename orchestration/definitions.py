@@ -12,6 +12,7 @@ from orchestration.dbt import OWNERS, dbt_resource
 from orchestration.defs.billing.assets import billing_assets
 from orchestration.defs.care.assets import data_dir_backup
 from orchestration.defs.collections.assets import alert_notices, reminders
+from orchestration.defs.collections.machines import resumed_machines, suspended_machines
 from orchestration.defs.invoicing.assets import invoicing_assets
 from orchestration.defs.invoicing.bank import bank_files, bank_payments
 from orchestration.defs.jobs import (
@@ -31,8 +32,9 @@ _LEDGER = dg.AssetSpec(
     owners=OWNERS["ledger"],
     kinds={"sqlalchemy"},
     description=(
-        "What cannot be derived: issued, approved, sent, answered, paid, reminded. Close, issue, "
-        "publish, payments and reminders write to it; the warehouse reads it like any source."
+        "What cannot be derived: issued, approved, sent, answered, paid, reminded, paused. Close, "
+        "issue, publish, payments, reminders and suspensions write to it; the warehouse reads it "
+        "like any source."
     ),
 )
 
@@ -57,6 +59,8 @@ def build_definitions(data_dir: DataDir) -> dg.Definitions:
             bank_payments,
             reminders,
             alert_notices,
+            suspended_machines,
+            resumed_machines,
             data_dir_backup,
         ],
         jobs=JOBS,

@@ -181,7 +181,7 @@ def _plan_payer(situation: Situation, payer_id: str, open_: list[Receivable]) ->
 
     chaseable: list[OverdueInvoice] = []
     for invoice in overdue:
-        code_and_reason = _why_not_chased(situation, payer, invoice.receivable, today)
+        code_and_reason = why_not_chased(situation, payer, invoice.receivable, today)
         if code_and_reason:
             outcome.held.append(_held(invoice, None, *code_and_reason))
         else:
@@ -232,9 +232,10 @@ def _fired_for(situation: Situation, number: str) -> list[Fired]:
     return sorted((f for f in situation.fired if f.statement_number == number), key=lambda f: f.at)
 
 
-def _why_not_chased(
+def why_not_chased(
     situation: Situation, payer: Payer, receivable: Receivable, today: date
 ) -> tuple[str, str] | None:
+    """What holds an invoice back on its payer's day `today`, as (code, words); None if nothing."""
     number = receivable.statement_number
     if number in situation.disputed:
         return "disputed", f"{number} is disputed: {situation.disputed[number]}"

@@ -9,6 +9,7 @@ before it, so that events are added to what was told and nothing told changes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,8 @@ from exporters.ledger.words import money
 from exporters.line_keys import original_key
 
 Row = dict[str, Any]
+POWER: Final = "power"
+"""Intents of switching a machine's meter; their subject is suspension/site/meter."""
 _AT_ONCE: Final = 500  # bound parameters in one query
 _MANY: Final = 4000  # from here on reading a table whole is faster than asking for rows
 
@@ -124,6 +127,19 @@ def _candidates(reader: Reader, statement_id: str, issued: Row | None) -> Iterat
             select(lines.c.line_key, lines.c.band).where(lines.c.statement_number == number)
         )
         subjects = {number} | {row["line_key"] for row in mine} | {row["band"] for row in mine}
+        suspended = [
+            row
+            for row in reader.query(
+                select(tables.suspensions).where(tables.suspensions.c.payer_id == payer)
+            )
+            if number in json.loads(row["statement_numbers"])
+        ]
+        wanted[tables.suspensions] = suspended
+        ids = [row["suspension_id"] for row in suspended]
+        for table in (tables.resumptions, tables.machine_states):
+            wanted[table] = reader.query(select(table).where(table.c.suspension_id.in_(ids)))
+        for suspension_id in ids:
+            about |= intents.c.subject.startswith(f"{suspension_id}/", autoescape=True)
         for table in (tables.disputes, tables.charge_disputes):
             wanted[table] = [
                 row for row in reader.query(select(table)) if row["subject"] in subjects
@@ -234,6 +250,7 @@ class _Teller:
             if row["statement_number"] not in numbers:
                 numbers.append(row["statement_number"])
 
+        self._look_up_suspensions()
         self._look_up_lines()
         subjects = {row["subject"] for row in rows.get("charge_disputes", ())}
         self.disputed: dict[str, list[str]] = {}
@@ -244,6 +261,26 @@ class _Teller:
                 if row["statement_number"] not in found:
                     found.append(row["statement_number"])
         self._look_up_statements(reader)
+
+    def _look_up_suspensions(self) -> None:
+        """The statements that suspensions are for, by suspension."""
+        rows = self._by_table
+        known = tables.suspensions.c
+        wanted = {
+            row["suspension_id"]
+            for name in ("suspensions", "resumptions", "machine_states")
+            for row in rows.get(name, ())
+        } | {
+            intent["subject"].split("/", 1)[0]
+            for intent in self.intents.values()
+            if intent["kind"] == POWER
+        }
+        self.suspended: dict[str, list[str]] = {
+            row["suspension_id"]: json.loads(row["statement_numbers"])
+            for row in self._select(
+                (known.suspension_id, known.statement_numbers), known.suspension_id, wanted
+            )
+        }
 
     def _look_up_lines(self) -> None:
         """Of newly issued statements, how many lines they have and which of them adjust."""
@@ -285,6 +322,7 @@ class _Teller:
         }
         numbers |= {number for found in self.reminded.values() for number in found}
         numbers |= {number for found in self.disputed.values() for number in found}
+        numbers |= {number for found in self.suspended.values() for number in found}
         numbers |= set(self.original.values())
         numbers |= {
             row["subject"].split("/", 1)[0]
@@ -474,6 +512,8 @@ def _of_intent(teller: _Teller, fact: Fact, intent: Row, kind: str) -> Iterator[
     number = subject.split("/", 1)[0]
     if number in teller.by_number:
         yield from _of_numbers(teller, [number], kind, fact, row)
+    elif number in teller.suspended:
+        yield from _of_numbers(teller, teller.suspended[number], kind, fact, row)
     elif intent["idempotency_key"] in teller.reminded:
         numbers = teller.reminded[intent["idempotency_key"]]
         yield from _of_numbers(teller, numbers, kind, fact, row)
@@ -484,6 +524,16 @@ def _of_intent(teller: _Teller, fact: Fact, intent: Row, kind: str) -> Iterator[
 def _about_delivery(teller: _Teller, fact: Fact) -> Iterator[_About]:
     numbers = teller.reminded.get(fact.row["message_id"], ())
     yield from _of_numbers(teller, numbers, "delivery", fact)
+
+
+def _about_suspension(kind: str) -> Callable[[_Teller, Fact], Iterator[_About]]:
+    """Of the statements that a suspension is for."""
+
+    def about(teller: _Teller, fact: Fact) -> Iterator[_About]:
+        numbers = teller.suspended.get(fact.row["suspension_id"], ())
+        yield from _of_numbers(teller, numbers, kind, fact)
+
+    return about
 
 
 def _about_hold(teller: _Teller, fact: Fact) -> Iterator[_About]:
@@ -599,6 +649,23 @@ def _delivered(row: Row) -> str:
     return f"message to {row['recipient']} by {row['channel']}: {row['status']}"
 
 
+def _suspended(row: Row) -> str:
+    return (
+        f"suspension {row['suspension_id']}: {row['machines']} "
+        f"machine{'s' * (row['machines'] != 1)} of {row['payer_id']} to be paused, {row['reason']} "
+        f"({row['by']})"
+    )
+
+
+def _resumed(row: Row) -> str:
+    return f"suspension {row['suspension_id']} is over: {row['reason']} ({row['by']})"
+
+
+def _machine_seen(row: Row) -> str:
+    detail = f": {row['detail']}" if row["detail"] else ""
+    return f"machine {row['machine_id']} at {row['site_id']} is {row['state']}{detail}"
+
+
 def _held(row: Row) -> str:
     state = "held" if row["active"] else "hold released"
     return f"{row['scope']} {row['subject']} {state} by {row['by']}: {row['reason']}"
@@ -636,6 +703,9 @@ WORDS: Final[dict[str, Callable[[Row], str]]] = {
     "bank_matches": _matched,
     "reminders": _reminded,
     "deliveries": _delivered,
+    "suspensions": _suspended,
+    "resumptions": _resumed,
+    "machine_states": _machine_seen,
     "holds": _held,
     "promises": _promised,
     "disputes": _disputed,
@@ -654,6 +724,9 @@ _ABOUT: Final[dict[str, Callable[[_Teller, Fact], Iterator[_About]]]] = {
     "bank_matches": _numbered("bank"),
     "reminders": _numbered("reminder"),
     "deliveries": _about_delivery,
+    "suspensions": _about_suspension("suspended"),
+    "resumptions": _about_suspension("resumed"),
+    "machine_states": _about_suspension("machine"),
     "holds": _about_hold,
     "promises": _about_promise,
     "disputes": _about_dispute,
@@ -665,7 +738,7 @@ NOT_TOLD: Final = frozenset(
         *("issued_lines", "issued_inputs", "series_advances", "poll_cursors"),
         *("restores", "reconciliations", "lost_statements", "payer_credits"),
         *("bank_statements", "bank_lines", "bank_sightings", "bank_payments"),
-        "bank_dismissals",
+        *("bank_dismissals", "suspended_machines", "suspension_approvals"),
     }
 )
 """Fact tables without events of their own."""

@@ -4,7 +4,8 @@ rename, and a file that would say the same is left untouched, so that whoever go
 no change. What a file says already is not read from the ledger again (see `grown`).
 
 Facts: issued_statements, issued_lines, issued_inputs, approvals, reminders, deliveries,
-exception_actions, bank_lines, bank_payments (all rows). Current state: documents (newest per
+exception_actions, bank_lines, bank_payments, suspensions, suspended_machines, machine_states,
+resumptions (all rows). Current state: documents (newest per
 statement_number), payments (newest per payment_id), payer_credits (newest per credit_id),
 bank_matches (newest per line_id and statement_number), bank_dismissals (newest per line_id), holds
 (newest per scope and subject, inactive ones too), promises (newest per payer), disputes (newest per
@@ -283,6 +284,47 @@ EXTRACTS: Final = (
         _all_of(tables.reminders),
         _columns(statement_number=TEXT, stage=TEXT, payer_id=TEXT, policy_id=TEXT, message_id=TEXT)
         | _at("recorded_at"),
+    ),
+    Extract(
+        "suspensions",
+        _all_of(tables.suspensions),
+        _columns(
+            suspension_id=TEXT,
+            payer_id=TEXT,
+            policy_id=TEXT,
+            stage=TEXT,
+            statement_numbers=TEXT,
+            machines=INT,
+            reason=TEXT,
+        )
+        | SAID_BY
+        | _at("suspended_at"),
+    ),
+    Extract(
+        "suspended_machines",
+        _all_of(tables.suspended_machines),
+        _columns(suspension_id=TEXT, machine_id=TEXT, contract_id=TEXT, site_id=TEXT, meters=TEXT)
+        | _at("recorded_at"),
+    ),
+    Extract(
+        "machine_states",
+        _all_of(tables.machine_states),
+        _columns(
+            suspension_id=TEXT,
+            machine_id=TEXT,
+            site_id=TEXT,
+            wanted=TEXT,
+            state=TEXT,
+            switched=BOOL,
+            detail=TEXT,
+        )
+        | {"state_no": (pa.int64(), "id")}
+        | _at("seen_at"),
+    ),
+    Extract(
+        "resumptions",
+        _all_of(tables.resumptions),
+        _columns(suspension_id=TEXT, payer_id=TEXT, reason=TEXT) | SAID_BY | _at("resumed_at"),
     ),
     Extract(
         "deliveries",

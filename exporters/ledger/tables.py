@@ -442,6 +442,68 @@ bank_dismissals: Final = _fact(
     _text("reason"),
     Index(None, "line_id"),
 )
+suspensions: Final = _fact(
+    # A payer's machines are to be paused, because of these statements (a list of numbers).
+    "suspensions",
+    Column("suspension_id", Text, nullable=False, unique=True),
+    _text("payer_id"),
+    _text("policy_id"),
+    _text("stage"),
+    Column("statement_numbers", JsonText, nullable=False),
+    Column("machines", Integer, nullable=False),
+    _text("by"),
+    _text("reason"),
+    Index(None, "payer_id"),
+)
+suspended_machines: Final = _fact(
+    # The machines of a suspension, with the meters (a list) that are switched there.
+    "suspended_machines",
+    Column("suspension_id", Text, ForeignKey("suspensions.suspension_id"), nullable=False),
+    _text("machine_id"),
+    _text("contract_id"),
+    _text("site_id"),
+    Column("meters", JsonText, nullable=False),
+    UniqueConstraint("suspension_id", "machine_id", "site_id"),
+)
+suspension_approvals: Final = _fact(
+    # A person lets a suspension go on that may not without; it holds for that plan alone.
+    "suspension_approvals",
+    _text("payer_id"),
+    _text("plan_digest"),
+    Column("machines", Integer, nullable=False),
+    _text("by"),
+    _text("reason"),
+    Index(None, "payer_id"),
+)
+resumptions: Final = _fact(
+    # A suspension is over: what it paused is to run again.
+    "resumptions",
+    Column(
+        "suspension_id",
+        Text,
+        ForeignKey("suspensions.suspension_id"),
+        nullable=False,
+        unique=True,
+    ),
+    _text("payer_id"),
+    _text("by"),
+    _text("reason"),
+)
+machine_states: Final = _fact(
+    # What was seen of a machine of a suspension, when it changed. `off`: every meter is. Released:
+    # it is the payer's no more when the suspension ends, and is left as it is.
+    "machine_states",
+    Column("suspension_id", Text, ForeignKey("suspensions.suspension_id"), nullable=False),
+    _text("machine_id"),
+    _text("site_id"),
+    _text("wanted"),
+    _text("state"),
+    Column("switched", Boolean, nullable=False),
+    _maybe("detail"),
+    _one_of("wanted", "off", "on"),
+    _one_of("state", "off", "on", "unknown", "released"),
+    Index(None, "suspension_id"),
+)
 
 FACT_TABLES: Final[tuple[Table, ...]] = tuple(metadata.tables.values())
 
@@ -485,6 +547,8 @@ current_exception_actions: Final = _view("current_exception_actions", exception_
 # The newest word on what of a bank line is for which statement, and on each line that is nobody's.
 current_bank_matches: Final = _view("current_bank_matches", bank_matches)
 current_bank_dismissals: Final = _view("current_bank_dismissals", bank_dismissals)
+# What was seen last of each machine of a suspension.
+current_machine_states: Final = _view("current_machine_states", machine_states)
 # The newest cursor of each poll.
 current_poll_cursors: Final = _view("current_poll_cursors", poll_cursors)
 # Intents whose outcome is not known: none written, or only `unknown` ones.

@@ -104,6 +104,16 @@ remind = dg.define_asset_job(
     dg.AssetSelection.assets("reminders"),
     description="Plan or send the reminders that are due.",
 )
+suspend = dg.define_asset_job(
+    "suspend",
+    dg.AssetSelection.assets("suspended_machines"),
+    description="Plan or make the pausing of machines that is due; what is paid runs again first.",
+)
+resume = dg.define_asset_job(
+    "resume",
+    dg.AssetSelection.assets("resumed_machines"),
+    description="Plan or make machines run again whose payer owes nothing overdue any more.",
+)
 
 backup = dg.define_asset_job(
     "backup",
@@ -113,9 +123,11 @@ backup = dg.define_asset_job(
 
 JOBS = [
     *(land, compact, build, close, approve, issue, reports, refresh, publish, payments, remind),
-    *(bank, post_payments, backup),
+    *(bank, post_payments, suspend, resume, backup),
 ]
-CHANGES_THE_LEDGER = [close, approve, issue, publish, payments, bank, post_payments, remind]
+CHANGES_THE_LEDGER = [
+    *(close, approve, issue, publish, payments, bank, post_payments, remind, suspend, resume),
+]
 
 
 def landing_range_tags(*, site_id: str, first: str, last: str) -> dict[str, str]:
@@ -199,6 +211,24 @@ def daily_reminders(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     )
 
 
+@dg.schedule(job=suspend, cron_schedule="0 9 * * *", execution_timezone="UTC")
+def daily_suspensions(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Every day, after the reminders: machines are paused where the notices are over."""
+    return dg.RunRequest(
+        run_key=str(context.scheduled_execution_time.date()),
+        run_config={"ops": {"suspended_machines": {"config": {"apply": True}}}},
+    )
+
+
+@dg.schedule(job=resume, cron_schedule="30 * * * *", execution_timezone="UTC")
+def hourly_resumptions(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Every hour, after payments were read: machines run again whose payer owes nothing overdue."""
+    return dg.RunRequest(
+        run_key=context.scheduled_execution_time.isoformat(),
+        run_config={"ops": {"resumed_machines": {"config": {"apply": True}}}},
+    )
+
+
 @dg.schedule(job=backup, cron_schedule="0 5 * * *", execution_timezone="UTC")
 def nightly_backup(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Every night, after landing and build: a backup, where M2C_BACKUP_DIR names a folder."""
@@ -209,7 +239,7 @@ def nightly_backup(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
 
 SCHEDULES = [
     *(nightly_landing, nightly_build, monthly_close, hourly_payments, hourly_bank),
-    *(daily_reminders, nightly_backup),
+    *(daily_reminders, daily_suspensions, hourly_resumptions, nightly_backup),
 ]
 
 

@@ -35,6 +35,10 @@ FILES = {
     "payments",
     "promises",
     "reminders",
+    "suspensions",
+    "suspended_machines",
+    "machine_states",
+    "resumptions",
     "story_events",
 }
 
