@@ -9,6 +9,7 @@ switch off what is off.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import threading
@@ -26,6 +27,7 @@ from connectors.errors import (
     ConnectorError,
     SourceAnswerError,
     SourceRefused,
+    SourceUnavailable,
 )
 from connectors.http import (
     BasicAuth,
@@ -153,6 +155,8 @@ class Config(HttpSettings):
 
 
 def _checked_bmc(url: str) -> str:
+    if "${" in url:
+        raise ValueError("has a variable of the environment that has no value")
     # Braces are no part of an address; a word in the place of one shows whether the rest is sound.
     checked_address(re.sub(r"\{\w+\}", "w", url))
     return url.rstrip("/").removesuffix("/redfish/v1")
@@ -300,6 +304,17 @@ class Redfish:
             self._reset(bmc, system, kind)
         if kind == "ForceOff" or patience is None:
             return
+        try:
+            self._wait_or_cut(bmc, system, patience)
+        except SourceUnavailable:
+            raise
+        except ConnectorError as error:
+            raise SourceUnavailable(
+                self._context.site_id,
+                f"GracefulShutdown was taken, but then: {error.message}",
+            ) from None
+
+    def _wait_or_cut(self, bmc: _Bmc, system: _System, patience: float) -> None:
         until = self._monotonic() + patience
         while self._monotonic() < until:
             self._sleep(min(self._config.poll_seconds, max(0.0, until - self._monotonic())))
@@ -318,13 +333,14 @@ class Redfish:
     def _reset(self, bmc: _Bmc, system: _System, kind: str) -> None:
         wanted = "on" if kind in ("On", "ForceOn") else "off"
         try:
-            bmc.client.request(
+            bmc.client.order(
                 "POST", bmc.client.link(system.target, of=system.path), body={"ResetType": kind}
             )
-        except SourceRefused:
+        except (SourceRefused, SourceUnavailable):
             # Somebody else was quicker, or the answer to our own first attempt was lost.
-            if _STATES.get(self._look(bmc, system.path).state) == wanted:
-                return
+            with contextlib.suppress(ConnectorError):
+                if _STATES.get(self._look(bmc, system.path).state) == wanted:
+                    return
             raise
 
     def _first_allowed(self, bmc: _Bmc, system: _System, kinds: tuple[str, ...]) -> str:

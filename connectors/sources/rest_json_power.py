@@ -136,7 +136,7 @@ class RestPower:
             return
         words = self._words(meter_id)
         order = self._block.power_on if state == "on" else self._block.power_off
-        self._client.request(
+        self._client.order(
             self._block.request.method,
             self._path(meter_id, self._block.path_of(order), words),
             params=_filled_params(order.params, words),

@@ -133,3 +133,20 @@ def test_power_is_checked_by_its_connector(
     (fault,) = faults(book_files)
     assert (fault.file, fault.row, fault.column) == ("sources.yml", row, column)
     assert message in fault.message
+
+
+def test_an_address_of_power_may_come_from_the_environment(book_files: BookFiles) -> None:
+    text = """\
+NO-OSL1:
+  power:
+    kind: redfish
+    config:
+      url: "https://bmc-{meter_id}.${BMC_DOMAIN}"
+      auth: {type: none}
+"""
+    book_files.write("sources.yml", text)
+    load_book(book_files.folder)
+    filled = text.replace("${BMC_DOMAIN}", "${BMC_DOMAIN:-example}")
+    book_files.write("sources.yml", filled.replace("https", "ftp"))
+    (fault,) = faults(book_files)
+    assert fault.column == "NO-OSL1.power.config.url"

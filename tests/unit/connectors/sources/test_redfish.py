@@ -279,6 +279,28 @@ def test_a_refusal_is_told_in_the_bmcs_words(bmc: Bmc, connect: Connect) -> None
         connect(power_off="force").power("m1", "off")
 
 
+def test_once_a_shutdown_was_taken_no_error_says_it_was_not(bmc: Bmc, connect: Connect) -> None:
+    bmc.shutdown_seconds = None
+    bmc.allowed = ["On", "GracefulShutdown"]
+    control = connect(force_off_after_seconds=5)
+    with pytest.raises(
+        SourceUnavailable, match=r"GracefulShutdown was taken, but then: .* ForceOff"
+    ):
+        control.power("m1", "off")
+    assert bmc.resets == ["GracefulShutdown"]
+
+
+def test_a_lost_answer_to_an_order_is_looked_after(bmc: Bmc, connect: Connect) -> None:
+    def lost(kind: str) -> httpx.Response:
+        bmc.resets.append(kind)
+        bmc.state = "Off"
+        raise httpx.ReadTimeout("no answer")
+
+    bmc.reset = lost  # type: ignore[method-assign]
+    connect(power_off="force", max_attempts=2).power("m1", "off")
+    assert bmc.resets == ["ForceOff", "ForceOff"]
+
+
 def test_busy_then_fine(bmc: Bmc, connect: Connect) -> None:
     bmc.faults = [httpx.Response(503, headers={"Retry-After": "4"}), httpx.Response(500)]
     bmc.reset_faults = [httpx.Response(503), httpx.ReadTimeout("no answer")]
