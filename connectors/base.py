@@ -257,6 +257,13 @@ class ConfigModel(BaseModel):
         """
         return None
 
+    def power_target(self, meter_id: str) -> str:
+        """Return which device an order for a meter goes to; two of one name are one device.
+
+        Raises ``ValueError`` saying why the meter leads to none.
+        """
+        raise ValueError(f"nothing says what switches {meter_id}")
+
     def secret_names(self, prefix: str = "") -> Iterator[tuple[str, str]]:
         """Yield (field, name) for every secret the configuration uses."""
         for name, info in type(self).model_fields.items():

@@ -153,6 +153,43 @@ class Config(HttpSettings):
         """Return the addresses of all BMCs, and of the proxy between here and them."""
         return self.addresses() + (() if self.proxy is None else (self.proxy,))
 
+    def place_of(self, meter_id: str) -> tuple[str, str | None]:
+        """Return the address of a meter's BMC and its system there, None for the only one.
+
+        Raises ``ValueError`` if nothing says which they are.
+        """
+        machine = self.machines.get(meter_id)
+        if machine is not None and machine.url is not None:
+            # Ids of systems are those of its own BMC, not of the site's common one.
+            return machine.url, machine.system
+        url, system = self.url or "", self.system
+        if machine is not None and machine.system is not None:
+            system = machine.system
+        elif machine is None and "{" not in f"{url}{system}":
+            raise ValueError("it is not listed under machines")
+        return _filled(meter_id, url, self.pattern), (
+            None if system is None else _filled(meter_id, system, self.pattern)
+        )
+
+    def power_target(self, meter_id: str) -> str:
+        """Return BMC and system of a meter."""
+        url, system = self.place_of(meter_id)
+        return url if system is None else f"system {system} of {url}"
+
+
+def _filled(meter_id: str, text: str, pattern: str | None) -> str:
+    """Put the words of a meter into an address or a path."""
+    if not check_template(text, words_of(pattern)):
+        return text
+    words = taken_apart(meter_id, pattern)
+    if words is None:
+        raise ValueError(f"the pattern {pattern} does not fit it")
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return filled_path(text, words)
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{filled_host(host, words)}{slash}{filled_path(path, words)}"
+
 
 def _checked_bmc(url: str) -> str:
     if "${" in url:
@@ -367,51 +404,18 @@ class Redfish:
 
     def _found(self, meter_id: str) -> tuple[_Bmc, str]:
         """Return the BMC of a meter's machine and the full address of its system."""
-        url, system = self._place(meter_id)
+        try:
+            url, system = self._config.place_of(meter_id)
+        except ValueError as error:
+            raise SourceRefused(
+                self._context.site_id,
+                f"power.config does not say which machine meter {meter_id} is: {error}",
+            ) from None
         bmc = self._bmc(url)
         if system is None:
             return bmc, self._only_system(bmc)
         path = system if system.startswith("/") else f"{_SYSTEMS}/{system}"
         return bmc, bmc.client.link(path, of=bmc.client.absolute(_ROOT))
-
-    def _place(self, meter_id: str) -> tuple[str, str | None]:
-        config = self._config
-        machine = config.machines.get(meter_id)
-        if machine is not None and machine.url is not None:
-            # Ids of systems are those of its own BMC, not of the site's common one.
-            return machine.url, machine.system
-        url, system = config.url, config.system
-        if machine is not None and machine.system is not None:
-            system = machine.system
-        elif machine is None and "{" not in f"{url}{system}":
-            raise self._unknown(meter_id, "it is not listed under machines")
-        return self._filled(meter_id, url or ""), (
-            None if system is None else self._filled(meter_id, system)
-        )
-
-    def _filled(self, meter_id: str, text: str) -> str:
-        """Put the words of a meter into an address or a path."""
-        pattern = self._config.pattern
-        used = check_template(text, words_of(pattern))
-        if not used:
-            return text
-        words = taken_apart(meter_id, pattern)
-        if words is None:
-            raise self._unknown(meter_id, f"the pattern {pattern} does not fit it")
-        scheme, separator, rest = text.partition("://")
-        try:
-            if not separator:
-                return filled_path(text, words)
-            host, slash, path = rest.partition("/")
-            return f"{scheme}://{filled_host(host, words)}{slash}{filled_path(path, words)}"
-        except ValueError as error:
-            raise self._unknown(meter_id, str(error)) from None
-
-    def _unknown(self, meter_id: str, why: str) -> SourceRefused:
-        return SourceRefused(
-            self._context.site_id,
-            f"power.config does not say which machine meter {meter_id} is: {why}",
-        )
 
     def _bmc(self, url: str) -> _Bmc:
         with self._lock:

@@ -226,6 +226,12 @@ class Config(HttpConfig):
             return None
         return self.addresses() + (() if self.proxy is None else (self.proxy,))
 
+    def power_target(self, meter_id: str) -> str:
+        """Return what an order for a meter asks of the site."""
+        if self.power is None:
+            raise ValueError("there is no power")
+        return self.power.target(meter_id)
+
 
 # --- the connector -------------------------------------------------------------------------------
 

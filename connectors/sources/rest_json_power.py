@@ -6,6 +6,7 @@ so it must ask for a state: of two requests that say "switch over" the second wo
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
@@ -107,6 +108,20 @@ class PowerBlock(ConfigModel):
         """Return the path an order goes to."""
         return self.request.path if order.path is None else order.path
 
+    def words_for(self, meter_id: str) -> Mapping[str, str]:
+        """Return the words of a meter; raises ``ValueError`` if the pattern does not fit it."""
+        words = taken_apart(meter_id, self.pattern)
+        if words is None:
+            raise ValueError(f"the pattern {self.pattern} does not fit it")
+        return words
+
+    def target(self, meter_id: str) -> str:
+        """Return what an order for off asks of the site; raises ``ValueError``."""
+        words, order = self.words_for(meter_id), self.power_off
+        params, body = _filled_params(order.params, words), _filled(order.body, words)
+        asked = " ".join(json.dumps(part, sort_keys=True) for part in (params, body) if part)
+        return f"{filled_path(self.path_of(order), words)} {asked}".rstrip()
+
     def _sent(self, order: Order) -> tuple[Any, ...]:
         return self.path_of(order), order.params, order.body
 
@@ -160,22 +175,21 @@ class RestPower:
         return "off" if found in map(_as_text, state.off_values) else "unknown"
 
     def _words(self, meter_id: str) -> Mapping[str, str]:
-        words = taken_apart(meter_id, self._block.pattern)
-        if words is None:
-            raise SourceRefused(
-                self._site_id,
-                f"power does not say which machine meter {meter_id} is: the pattern "
-                f"{self._block.pattern} does not fit it",
-            )
-        return words
+        try:
+            return self._block.words_for(meter_id)
+        except ValueError as error:
+            raise self._unknown(meter_id, error) from None
 
     def _path(self, meter_id: str, template: str, words: Mapping[str, str]) -> str:
         try:
             return filled_path(template, words)
         except ValueError as error:
-            raise SourceRefused(
-                self._site_id, f"power does not say which machine meter {meter_id} is: {error}"
-            ) from None
+            raise self._unknown(meter_id, error) from None
+
+    def _unknown(self, meter_id: str, error: ValueError) -> SourceRefused:
+        return SourceRefused(
+            self._site_id, f"power does not say which machine meter {meter_id} is: {error}"
+        )
 
 
 def _texts(body: Any) -> Iterator[str]:

@@ -136,6 +136,17 @@ PROFILES: Final[Mapping[str, Profile]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An outlet: the host of its PDU and its index there."""
+
+    host: str
+    index: str
+
+    def __str__(self) -> str:
+        return f"outlet {self.index} of {self.host}"
+
+
 # --- configuration -------------------------------------------------------------------------------
 
 
@@ -331,6 +342,25 @@ class Config(ConfigModel):
             )
         return ".".join(parts)
 
+    def place_of(self, meter_id: str) -> Place:
+        """Return a meter's outlet; raises ``ValueError`` if nothing says which it is."""
+        listed = self.outlets.get(meter_id)
+        if listed is not None and listed.host is not None:
+            return Place(listed.host, self.index_of(listed.outlet))
+        outlet, host = self.outlet if listed is None else listed.outlet, self.host or ""
+        if outlet is None:
+            raise ValueError("it is not listed under outlets")
+        if "{" in f"{host}{outlet}":
+            words = taken_apart(meter_id, self.pattern)
+            if words is None:
+                raise ValueError(f"the pattern {self.pattern} does not fit it")
+            host, outlet = filled_host(host, words), outlet.format(**words)
+        return Place(host, self.index_of(outlet))
+
+    def power_target(self, meter_id: str) -> str:
+        """Return the outlet of a meter."""
+        return str(self.place_of(meter_id))
+
     def power_hosts(self) -> tuple[str, ...]:
         """Return the addresses of all PDUs, with the words of meters left in place."""
         hosts = [self.host, *(outlet.host for outlet in self.outlets.values())]
@@ -380,17 +410,6 @@ _PRIV: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """An outlet: the host of its PDU and its index there."""
-
-    host: str
-    index: str
-
-    def __str__(self) -> str:
-        return f"outlet {self.index} of {self.host}"
-
-
 class Snmp:
     """Power control of a site's machines through the outlets of its PDUs."""
 
@@ -428,7 +447,7 @@ class Snmp:
         """Return the outlet's state; a number that means neither on nor off is ``unknown``."""
         return self._state(self._place(meter_id))
 
-    def _state(self, place: _Place) -> PowerState:
+    def _state(self, place: Place) -> PowerState:
         value = self._ask(place, f"{self._profile.state}.{place.index}", None)
         try:
             return self._profile.states.get(int(value), "unknown")
@@ -439,22 +458,9 @@ class Snmp:
                 f"{self._config.profile} right?",
             ) from None
 
-    def _place(self, meter_id: str) -> _Place:
-        config = self._config
-        listed = config.outlets.get(meter_id)
-        words = taken_apart(meter_id, config.pattern)
+    def _place(self, meter_id: str) -> Place:
         try:
-            if listed is not None and listed.host is not None:
-                return _Place(listed.host, config.index_of(listed.outlet))
-            outlet = config.outlet if listed is None else listed.outlet
-            if outlet is None:
-                raise ValueError("it is not listed under outlets")
-            host = config.host or ""
-            if "{" in f"{host}{outlet}":
-                if words is None:
-                    raise ValueError(f"the pattern {config.pattern} does not fit it")
-                host, outlet = filled_host(host, words), outlet.format(**words)
-            return _Place(host, config.index_of(outlet))
+            return self._config.place_of(meter_id)
         except ValueError as error:
             raise SourceRefused(
                 self._context.site_id,
@@ -463,7 +469,7 @@ class Snmp:
 
     # --- one request ---
 
-    def _ask(self, place: _Place, oid: str, value: Any | None) -> Any:
+    def _ask(self, place: Place, oid: str, value: Any | None) -> Any:
         """Read an object, or write a value to it; returns the value in the answer."""
         try:
             with self._lock:
@@ -548,7 +554,7 @@ class Snmp:
         )
 
     def _unanswered(
-        self, place: _Place, error: Any, *, is_order: bool
+        self, place: Place, error: Any, *, is_order: bool
     ) -> SourceUnavailable | SourceRefused:
         if not isinstance(error, errind.RequestTimedOut):
             return SourceRefused(
