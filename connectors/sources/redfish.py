@@ -30,6 +30,7 @@ from connectors.errors import (
     SourceUnavailable,
 )
 from connectors.http import (
+    Answer,
     BasicAuth,
     HttpClient,
     HttpConfig,
@@ -224,8 +225,10 @@ class _Session:
         return True
 
     def _log_in(self) -> None:
-        root = self.client.request("GET", _ROOT, anonymous=True)
-        place = _linked(self.client.read_json(root), "Links", "Sessions") or _SESSIONS
+        # The root is open to all (DSP0266, 13.3.2), but not every BMC keeps to that.
+        root = self.client.request("GET", _ROOT, anonymous=True, accept=frozenset({401, 403}))
+        told = self.client.read_json(root) if root.status == 200 else None
+        place = _linked(told, "Links", "Sessions") or _SESSIONS
         answer = self.client.request(
             "POST",
             self.client.link(place, of=root.url),
@@ -241,8 +244,17 @@ class _Session:
                 self._site_id, f"{root.url} opened a session without X-Auth-Token"
             )
         self._token = SecretStr(token)
-        if where := answer.headers.get("Location"):
-            self._address = self.client.link(where, of=answer.url)
+        self._address = self._session_address(answer)
+
+    def _session_address(self, answer: Answer) -> str | None:
+        """Where the session is ended; some BMCs name themselves by an address of their inside."""
+        with contextlib.suppress(SourceRefused):
+            if where := answer.headers.get("Location"):
+                return self.client.link(where, of=answer.url)
+        with contextlib.suppress(SourceRefused, SourceAnswerError):
+            if where := _linked(self.client.read_json(answer)):
+                return self.client.link(where, of=answer.url)
+        return None
 
     def log_out(self) -> None:
         """End the session: a BMC has few, and keeps one that nobody ends for half an hour."""

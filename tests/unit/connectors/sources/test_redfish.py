@@ -361,6 +361,28 @@ def test_a_session_that_cannot_be_ended_is_no_fault(bmc: Bmc, connect: Connect) 
     assert not bmc.faults, "tried once"
 
 
+@pytest.mark.parametrize("inside", ["https://10.0.0.9", None])
+def test_a_session_is_ended_though_its_address_is_of_the_inside(
+    bmc: Bmc, connect: Connect, inside: str | None
+) -> None:
+    def log_in(_: dict[str, str]) -> httpx.Response:
+        bmc.tokens.add("t")
+        where = "/redfish/v1/SessionService/Sessions/t"
+        headers = {"X-Auth-Token": "t"} | ({"Location": inside + where} if inside else {})
+        return httpx.Response(201, headers=headers, json={"@odata.id": where})
+
+    bmc.log_in = log_in  # type: ignore[method-assign]
+    control = connect()
+    control.power_state("m1")
+    control.close()
+    assert bmc.tokens == set()
+
+
+def test_a_root_that_wants_credentials_is_no_obstacle(bmc: Bmc, connect: Connect) -> None:
+    bmc.faults = [httpx.Response(401, text="who is it?")]
+    assert connect(system="1").power_state("m1") == "on"
+
+
 def test_basic_opens_no_session(bmc: Bmc, connect: Connect) -> None:
     connect(auth=BASIC).power_state("m1")
     assert bmc.opened == 0
