@@ -172,7 +172,7 @@ class Host:
 
     def _add_prometheus(self, site_id: str, recording: Recording) -> None:
         site = PrometheusSite(
-            read=RecordedSeries(recording, lambda: self._clock.now),
+            read=RecordedSeries(recording, lambda: self._clock.now, self._board),
             now=lambda: self._clock.now,
             is_down=lambda: self._is_down(site_id),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from connectors.sandbox import Sandbox
 START, END = date(2026, 10, 1), date(2026, 10, 11)
 # In the middle of the days served: what a machine used before and after it was switched shows.
 PAUSED = datetime(2026, 10, 5, 12, tzinfo=UTC)
+RESUMED = datetime(2026, 10, 8, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -93,33 +94,45 @@ def test_a_site_that_is_down_takes_no_order(sandbox: Sandbox, site_id: str) -> N
     assert sandbox.power_orders() == before
 
 
-def test_a_paused_machine_uses_nothing_and_stays_paused(sandbox: Sandbox, state_dir: Path) -> None:
-    site_id = "NO-OSL1"
-    one, other = sandbox.recordings[site_id].place.meter_ids[:2]
-    with closing(control(sandbox, site_id, state_dir)) as switch:
-        switch.power(one, "off")
-    sandbox.stop()
-    sandbox.start()
-    with closing(control(sandbox, site_id, state_dir)) as switch:
-        assert switch.power_state(one) == "off"
-    sandbox.advance(datetime(2026, 10, 14, tzinfo=UTC))
-
+def used(sandbox: Sandbox, site_id: str, meter_id: str, start: datetime, end: datetime) -> Decimal:
+    """What a meter counted in the span: intervals added up, of a counter the difference."""
     connector = build_connector(
         site_id,
-        "Europe/Oslo",
+        "UTC",
         SourceSpec.of(sandbox.sources[site_id]),
         sandbox.env,
         lambda: sandbox.now,
     )
     assert isinstance(connector, ReadingsSource)
+    values: list[Decimal] = []
+    kinds: set[str] = set()
     with closing(connector):
-        used: dict[tuple[str, bool], Decimal] = {}
         for batch in connector.readings(Window.of_days(START, END)):
-            for meter_id, start, value in batch.frame.select(
-                "meter_id", "interval_start", "value"
-            ).iter_rows():
-                key = (meter_id, start >= PAUSED)
-                used[key] = used.get(key, Decimal(0)) + value
-    assert used[one, False] > 0
-    assert used[one, True] == 0
-    assert used[other, True] > timedelta(days=5) / timedelta(hours=1)
+            rows = batch.frame.select("meter_id", "interval_start", "value", "kind")
+            for meter, at, value, kind in rows.sort("interval_start").iter_rows():
+                if meter == meter_id and start <= at < end:
+                    values.append(value)
+                    kinds.add(kind)
+    return values[-1] - values[0] if kinds == {"register"} else sum(values, Decimal(0))
+
+
+def test_a_paused_machine_uses_nothing_and_stays_paused(sandbox: Sandbox, state_dir: Path) -> None:
+    sites = {s: sandbox.recordings[s].place.meter_ids[1:3] for s in ("NO-OSL1", "FI-HEL1")}
+    for site_id, (one, _) in sites.items():
+        with closing(control(sandbox, site_id, state_dir)) as switch:
+            switch.power(one, "off")
+            assert switch.power_state(one) == "off"
+    sandbox.stop()
+    sandbox.start()
+    sandbox.advance(RESUMED)
+    for site_id, (one, _) in sites.items():
+        with closing(control(sandbox, site_id, state_dir)) as switch:
+            assert switch.power_state(one) == "off"
+            switch.power(one, "on")
+    sandbox.advance(datetime(2026, 10, 14, tzinfo=UTC))
+    first, end = (datetime.combine(day, time(), UTC) for day in (START, END))
+    for site_id, (one, other) in sites.items():
+        assert used(sandbox, site_id, one, first, PAUSED) > 0
+        assert used(sandbox, site_id, one, PAUSED, RESUMED) == 0
+        assert used(sandbox, site_id, one, RESUMED, end) > 0
+        assert used(sandbox, site_id, other, PAUSED, RESUMED) > 0
