@@ -203,6 +203,17 @@ class SourceSpec:
     secrets: Mapping[str, str] = field(default_factory=dict)
     power: SourceSpec | None = None
 
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> SourceSpec:
+        """Return the spec of an entry of sources.yml that is known to be sound."""
+        power = entry.get("power")
+        return cls(
+            entry.get("kind") or "",
+            entry.get("config") or {},
+            entry.get("secrets") or {},
+            None if power is None else cls.of(power),
+        )
+
     @property
     def is_read(self) -> bool:
         """Whether there is anything to fetch, or readings are filled in by hand."""
@@ -235,12 +246,23 @@ class ConfigModel(BaseModel):
         extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
     )
 
+    def is_read(self) -> bool:
+        """Whether anything is fetched with it."""
+        return True
+
     def power_hosts(self) -> tuple[str, ...] | None:
         """Return the addresses that an order to switch would go to; None without power control.
 
         An empty tuple: machines are switched, but over no network.
         """
         return None
+
+    def power_target(self, meter_id: str) -> str:
+        """Return which device an order for a meter goes to; two of one name are one device.
+
+        Raises ``ValueError`` saying why the meter leads to none.
+        """
+        raise ValueError(f"nothing says what switches {meter_id}")
 
     def secret_names(self, prefix: str = "") -> Iterator[tuple[str, str]]:
         """Yield (field, name) for every secret the configuration uses."""

@@ -20,7 +20,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Protocol, Self
@@ -35,6 +35,7 @@ from connectors.errors import (
     CircuitOpen,
     ConfigError,
     ConfigFault,
+    ConnectorError,
     SourceAnswerError,
     SourceRefused,
     SourceUnavailable,
@@ -350,6 +351,8 @@ class _Request:
     body: Any = field(default=None, repr=False)
     accept: frozenset[int] = frozenset()
     credentials: Credentials = field(repr=False)
+    doubts: list[str] = field(default_factory=list)
+    """Why attempts failed of which nobody knows whether the site carried them out."""
 
 
 # --- the client ----------------------------------------------------------------------------------
@@ -368,9 +371,12 @@ class Answer:
 class _CanPassError(Exception):
     """One attempt failed in a way that may not repeat."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, was_sent: bool = True
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.was_sent = was_sent
 
 
 def parse_json(content: bytes) -> Any:
@@ -478,19 +484,59 @@ class HttpClient:
         Without credentials if ``anonymous``; tried ``attempts`` times, not as often as configured.
         Raises ``SourceUnavailable`` after the last attempt, ``SourceRefused`` at once on a refusal.
         """
-        request = _Request(
+        request = self._request(method, address, params, body)
+        if anonymous:
+            request = replace(request, credentials=_Fixed())
+        answer = self._answered(replace(request, accept=accept), attempts)
+        return self._accepted(method, answer, accept)
+
+    def order(
+        self,
+        method: str,
+        address: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+    ) -> Answer:
+        """Send a request that changes something at the site, and return its 2xx answer.
+
+        It must be one that may be sent twice. Any error but ``SourceUnavailable`` says that the
+        site certainly did not take it. Where an attempt before may have been taken, or where what
+        came is no answer to an order, nobody knows.
+        """
+        request = self._request(method, address, params, body)
+        is_doubtful = False
+        try:
+            answer = self._answered(request, None)
+            is_doubtful = 300 <= answer.status < 400
+            return self._accepted(method, answer, frozenset())
+        except ConnectorError as error:
+            is_doubtful |= isinstance(error, AnswerTooLargeError)
+            if isinstance(error, SourceUnavailable) or not (is_doubtful or request.doubts):
+                raise
+            before = f", after {request.doubts[-1]} before" if request.doubts else ""
+            raise SourceUnavailable(
+                self._site_id,
+                f"{error.message}{before}; whether the order was taken is not known",
+            ) from None
+
+    def _request(
+        self, method: str, address: str, params: Mapping[str, str] | None, body: Any
+    ) -> _Request:
+        return _Request(
             method=method,
             url=self.absolute(address),
             params=params or {},
             body=body,
-            accept=accept,
-            credentials=_Fixed() if anonymous else self._credentials,
+            credentials=self._credentials,
         )
+
+    def _answered(self, request: _Request, attempts: int | None) -> Answer:
         answer = self._with_retries(request, attempts)
         if answer.status == 401 and request.credentials.renew():
             # The token ended early, or was revoked: a new one is worth one more request.
             answer = self._with_retries(request, attempts)
-        return self._accepted(method, answer, accept)
+        return answer
 
     def _accepted(self, method: str, answer: Answer, accept: frozenset[int]) -> Answer:
         if 200 <= answer.status < 300 or answer.status in accept:
@@ -547,7 +593,12 @@ class HttpClient:
         def attempt() -> Answer:
             nonlocal attempts
             attempts += 1
-            return self._attempt(request, attempts)
+            try:
+                return self._attempt(request, attempts)
+            except _CanPassError as error:
+                if error.was_sent:
+                    request.doubts.append(str(error))
+                raise
 
         try:
             return retrying(attempt)
@@ -588,7 +639,8 @@ class HttpClient:
                     "write tls: unverified if that is meant",
                 ) from None
             self._circuit.failed()
-            raise _CanPassError(_describe(error)) from None
+            was_sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
+            raise _CanPassError(_describe(error), was_sent=was_sent) from None
         finally:
             logger.info(
                 "site=%s method=%s host=%s path=%s status=%s bytes=%d ms=%d attempt=%d",

@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import re
 import string
+import urllib.parse
 from collections.abc import Mapping
+from typing import Final
 
-METER_ID = "meter_id"
+METER_ID: Final = "meter_id"
+
+_HOST_WORD: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 def words_of(pattern: str | None) -> frozenset[str]:
@@ -59,3 +63,20 @@ def taken_apart(meter_id: str, pattern: str | None) -> Mapping[str, str] | None:
     if match is None or None in match.groupdict().values():
         return None
     return {METER_ID: meter_id, **match.groupdict()}
+
+
+def filled_host(template: str, words: Mapping[str, str]) -> str:
+    """Fill a host's name; raises ``ValueError`` on a word that could lead to another host."""
+    for _, name, _, _ in string.Formatter().parse(template):
+        if name is not None and not _HOST_WORD.fullmatch(words[name]):
+            raise ValueError(f"{words[name]!r} is no name of a host for {template}")
+    return template.format(**words)
+
+
+def filled_path(template: str, words: Mapping[str, str]) -> str:
+    """Fill a path, each word one step of it; raises ``ValueError`` on one that is none."""
+    for _, name, _, _ in string.Formatter().parse(template):
+        if name is not None and words[name] in (".", ".."):
+            raise ValueError(f"{words[name]!r} is no step of the path {template}")
+    quoted = {name: urllib.parse.quote(word, safe="") for name, word in words.items()}
+    return template.format(**quoted)

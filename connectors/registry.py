@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
@@ -36,6 +36,8 @@ __all__ = [
     "build_power",
     "check_source",
     "power_hosts",
+    "power_kind",
+    "power_targets",
 ]
 
 KINDS: Final[Mapping[str, str]] = {
@@ -47,6 +49,8 @@ KINDS: Final[Mapping[str, str]] = {
 POWER_KINDS: Final[Mapping[str, str]] = {
     "command_file": "connectors.sources.command_file",
     "redfish": "connectors.sources.redfish",
+    "rest_json": "connectors.sources.rest_json",
+    "snmp": "connectors.sources.snmp",
 }
 BY_HAND: Final = "command_file"
 """How machines are switched where the book says nothing: people do it, told by a file."""
@@ -130,6 +134,34 @@ def power_hosts(
     if config is None:
         raise ConfigError(site_id, tuple(_below_power(faults) if is_power else faults))
     return config.power_hosts() or ()
+
+
+def power_targets(
+    spec: SourceSpec, meter_ids: Iterable[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the devices that orders for meters would go to, and why others lead to none.
+
+    Both by meter. Placeholders have their defaults; nothing is said of a configuration that has
+    faults or that the environment must complete.
+    """
+    try:
+        chosen, is_power = _power_spec("", spec, {})
+    except ConfigError:
+        return {}, {}
+    if any(unset(chosen.config, {})):
+        return {}, {}
+    config, faults = _checked(
+        replace(chosen, config=expand(chosen.config, {})), POWER_KINDS if is_power else KINDS
+    )
+    if config is None or faults:
+        return {}, {}
+    targets, reasons = {}, {}
+    for meter_id in meter_ids:
+        try:
+            targets[meter_id] = config.power_target(meter_id)
+        except ValueError as error:
+            reasons[meter_id] = str(error)
+    return targets, reasons
 
 
 def power_kind(
@@ -242,6 +274,10 @@ def _checked(
         for name in spec.secrets
         if name not in used
     ]
+    if kinds is KINDS and not config.is_read():
+        faults.append(
+            ConfigFault("config", "only power", "reads nothing; put it under power: of the site")
+        )
     if kinds is POWER_KINDS and config.power_hosts() is None:
         faults.append(ConfigFault("config.power", "empty", "is required to switch machines"))
     return config, faults

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 from connectors.book import Book
 from connectors.registry import SourceSpec
@@ -13,11 +14,12 @@ from orchestration.settings import STAND_IN_SOURCES
 def source_of(book: Book, site_id: str) -> SourceSpec:
     """How the site is read: as the book says, or as the stand-ins say that serve it here.
 
-    Stand-ins differ from the book where a machine has no PostgreSQL to stand in with. How machines
-    are switched is always the book's.
+    Stand-ins differ from the book where a machine has no PostgreSQL to stand in with. Machines are
+    switched as the book says where the stand-ins have no entry for it.
     """
     replaced = json.loads(os.environ.get(STAND_IN_SOURCES) or "{}")
     if site_id not in replaced:
         return book.sources[site_id]
+    spec = SourceSpec.of(replaced[site_id])
     told = book.sources.get(site_id)
-    return SourceSpec(**replaced[site_id], power=None if told is None else told.power)
+    return spec if spec.power or told is None else replace(spec, power=told.power)

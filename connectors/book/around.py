@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from connectors.base import SourceSpec
 from connectors.book.documents import PowerDocument, SourceDocument
 from connectors.book.draft import Draft, Item
+from connectors.book.model import Placement
 from connectors.book.textfiles import Path_, plain
 from connectors.placeholders import PLACEHOLDER, expand
-from connectors.registry import check_source
+from connectors.registry import check_source, power_targets
 
 
 def check_sellers(draft: Draft) -> None:
@@ -188,6 +190,44 @@ def sources_of(draft: Draft) -> dict[str, SourceSpec]:
         found[site_id] = spec = _spec_of(item.data)
         _check_connector(draft, item, spec)
     return found
+
+
+def check_switches(
+    draft: Draft, sources: Mapping[str, SourceSpec], placements: Sequence[Placement]
+) -> None:
+    """Machines that stand at a site lead to one device each, by what the book says of its power.
+
+    Two on one device are a fault: pausing one would pause the other. None is a warning.
+    """
+    for site_id, spec in sources.items():
+        item = draft.sources[site_id]
+        path = (*item.path, "power" if spec.power is not None else "config")
+        standing = {
+            placement.meter_id: placement
+            for placement in placements
+            if placement.site_id == site_id
+            and placement.valid_to_at is None
+            and not placement.never_suspend
+        }
+        targets, reasons = power_targets(spec, standing)
+        first: dict[str, Placement] = {}
+        for meter_id, target in targets.items():
+            one, other = standing[meter_id], first.setdefault(target, standing[meter_id])
+            if one.machine_id != other.machine_id:
+                draft.fault_at(
+                    item.source,
+                    path,
+                    f"meters {other.meter_id} and {meter_id} lead to one device ({target}): "
+                    f"pausing {other.machine_id} would pause {one.machine_id} too",
+                )
+        if reasons:
+            meter_id, why = next(iter(sorted(reasons.items())))
+            draft.warn_at(
+                item.source,
+                path,
+                f"of {len(standing)} meters {len(reasons)} lead to no device, so machines on them "
+                f"cannot be paused; {meter_id}: {why}",
+            )
 
 
 def _reads(document: SourceDocument) -> bool:

@@ -43,6 +43,7 @@ def load_book(book_dir: Path) -> Book:
     around.check_xero(draft)
     around.check_bank(draft)
     sources = around.sources_of(draft)
+    around.check_switches(draft, sources, placements)
     if findings.faults:
         raise BookError(findings.faults)
     return Book(

@@ -161,6 +161,11 @@ class Sandbox:
         """Takes a site that speaks HTTP out of service, or brings it back."""
         self._tell("/outage", {"site_id": site_id, "is_down": is_down})
 
+    def power_orders(self) -> list[tuple[str, str, str]]:
+        """Every order to switch a machine that a site took, oldest first: site, meter, state."""
+        answer = httpx.get(f"{self._endpoints['control']}/power", timeout=60)
+        return [(o["site_id"], o["meter_id"], o["state"]) for o in answer.json()["orders"]]
+
     def _tell(self, path: str, body: Mapping[str, object]) -> dict[str, object]:
         if self._child is None:
             raise SandboxError("the stand-ins are not running")

@@ -1,9 +1,10 @@
 """One process that serves all sites of a book: HTTP sites on ports of their own, drops, PostgreSQL.
 
 The clock is simulated and stands still until it is told to move: what a site shows depends on
-nothing else. `POST /clock` and `POST /outage` on the control port move it and take a site down;
-the rest of the product never sees that port. When all is up, an endpoints file (mode 0600, for it
-holds the throw-away secrets) says where everything is.
+nothing else but the orders to switch machines that sites took. `POST /clock` and `POST /outage` on
+the control port move it and take a site down, `GET /power` shows the orders; the rest of the
+product never sees that port. When all is up, an endpoints file (mode 0600, for it holds the
+throw-away secrets) says where everything is.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
@@ -22,18 +23,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from connectors.sandbox import sql
+from connectors.sandbox import sources, sql
 from connectors.sandbox.faults import plan_faults
 from connectors.sandbox.files import DropFolder
 from connectors.sandbox.places import env_prefix, read_places
 from connectors.sandbox.postgres import PostgresError, PostgresServer, find_installations
+from connectors.sandbox.power import PowerBoard
 from connectors.sandbox.prometheus import PrometheusSite, RecordedSeries
 from connectors.sandbox.recordings import Recording, record
+from connectors.sandbox.redfish import RedfishSite
 from connectors.sandbox.rest_json import NO_TROUBLE, RestJsonSite
 from connectors.sandbox.serving import ENDPOINTS_FILE, serve, write_endpoints
-from connectors.sandbox.sources import source_of
 
 _CONTROL = "control"
+_BMC = "/bmc"
 _SETTLING = timedelta(days=3, hours=6)
 
 
@@ -101,6 +104,7 @@ class Host:
         self._options = options
         self._recordings = make_recordings(options)
         self._clock = _Clock(options.now)
+        self._board = PowerBoard(lambda: self._clock.now, options.state_dir / "power.json")
         self._folders: list[DropFolder] = []
         self._tables: list[sql.SampleTable] = []
         self._apps: dict[str, Starlette] = {}
@@ -158,6 +162,7 @@ class Host:
             client_id=client_id,
             client_secret=client_secret,
             is_down=lambda: self._is_down(site_id),
+            board=self._board,
         )
         if not self._options.has_faults:
             site.trouble = NO_TROUBLE
@@ -167,11 +172,23 @@ class Host:
 
     def _add_prometheus(self, site_id: str, recording: Recording) -> None:
         site = PrometheusSite(
-            read=RecordedSeries(recording, lambda: self._clock.now),
+            read=RecordedSeries(recording, lambda: self._clock.now, self._board),
             now=lambda: self._clock.now,
             is_down=lambda: self._is_down(site_id),
         )
         self._apps[site_id] = site.app
+        bmcs = RedfishSite(
+            place=recording.place,
+            board=self._board,
+            now=lambda: self._clock.now,
+            username=sources.BMC_USER,
+            password=secrets.token_urlsafe(24),
+            is_down=lambda: self._is_down(site_id),
+        )
+        if not self._options.has_faults:
+            bmcs.trouble = NO_TROUBLE
+        self._apps[f"{site_id}{_BMC}"] = bmcs.app
+        self._env[f"{env_prefix(site_id)}_BMC_PASSWORD"] = bmcs.password
 
     def _add_files(self, site_id: str, recording: Recording) -> None:
         folder = DropFolder(recording, self._options.state_dir.resolve() / "drops" / site_id)
@@ -219,11 +236,13 @@ class Host:
             prefix = env_prefix(site_id)
             if site_id in urls:
                 self._env[f"{prefix}_URL"] = urls[site_id]
+            if f"{site_id}{_BMC}" in urls:
+                self._env[f"{prefix}_BMC_URL"] = urls[f"{site_id}{_BMC}"]
             served = "files" if f"{prefix}_DROPS" in self._env else recording.place.kind
             self._sites[site_id] = {
                 "kind": served,
                 "meters": len(recording.place.meter_ids),
-                "source": source_of(recording, served),
+                "source": sources.source_of(recording, served),
             }
         content = {
             "control": urls[_CONTROL],
@@ -240,6 +259,7 @@ class Host:
                 Route("/status", self._status),
                 Route("/clock", self._move_clock, methods=["POST"]),
                 Route("/outage", self._set_outage, methods=["POST"]),
+                Route("/power", self._power),
             ]
         )
 
@@ -258,6 +278,10 @@ class Host:
             new += await asyncio.to_thread(table.advance, before, now)
         self._clock.now = now
         return JSONResponse({"now": now.isoformat(), "new": new})
+
+    async def _power(self, _: Request) -> Response:
+        orders = [{**asdict(o), "at": o.at.isoformat()} for o in self._board.orders]
+        return JSONResponse({"orders": orders})
 
     async def _set_outage(self, request: Request) -> Response:
         body = await request.json()

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from urllib.parse import parse_qsl
@@ -22,7 +22,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from connectors.sandbox.recordings import Recording
+from connectors.sandbox.power import PowerBoard
+from connectors.sandbox.recordings import Reading, Recording
 
 METRIC = "pdu_outlet_energy_joules_total"
 VERSION = "2.53.0"
@@ -325,18 +326,19 @@ class RecordedSeries:
 
     recording: Recording
     now: Callable[[], datetime]
-    _cache: tuple[datetime, list[Series]] | None = None
+    board: PowerBoard | None = None
+    _cache: tuple[tuple[datetime, int], list[Series]] | None = None
 
     def __call__(self) -> list[Series]:
         """One series a meter, in order of meter."""
-        now = self.now()
-        if self._cache is None or self._cache[0] != now:
-            self._cache = (now, self._read(now))
+        key = (self.now(), 0 if self.board is None else len(self.board.orders))
+        if self._cache is None or self._cache[0] != key:
+            self._cache = (key, self._read(key[0]))
         return self._cache[1]
 
     def _read(self, now: datetime) -> list[Series]:
         samples: dict[str, tuple[list[int], list[str]]] = {}
-        for reading in self.recording.seen_at(now):
+        for reading in self._counted(self.recording.seen_at(now)):
             times, values = samples.setdefault(reading.meter_id, ([], []))
             times.append(int(reading.start.timestamp()) * 1000)
             values.append(f"{reading.value:f}")
@@ -349,3 +351,22 @@ class RecordedSeries:
             )
             for meter_id, (times, values) in samples.items()
         ]
+
+    def _counted(self, readings: Iterable[Reading]) -> Iterator[Reading]:
+        """The counters as they stand if machines that are switched off use nothing."""
+        site_id = self.recording.place.site_id
+        switched = frozenset[str]() if self.board is None else self.board.switched(site_id)
+        before: dict[str, Reading] = {}
+        unused: dict[str, Decimal] = {}
+        for reading in readings:
+            meter_id = reading.meter_id
+            if self.board is None or meter_id not in switched:
+                yield reading
+                continue
+            last = before.get(meter_id)
+            before[meter_id] = reading
+            if last is None or reading.value < last.value:
+                unused[meter_id] = Decimal(0)  # the first, or the counter starts again
+            elif self.board.state(site_id, meter_id, last.start) == "off":
+                unused[meter_id] += reading.value - last.value
+            yield replace(reading, value=reading.value - unused[meter_id])

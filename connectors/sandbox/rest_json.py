@@ -4,7 +4,8 @@
 `GET /v1/readings?from=…&to=…&cursor=…` gives hourly usage, `GET /v1/meters` the inventory. Times
 are local with offset, so the day the clocks go back has 25 hours. Now and then the server answers
 429 with Retry-After, or 503, and a page begins with the last row of the page before. Values are
-JSON numbers in kWh.
+JSON numbers in kWh. `PUT /v1/meters/{meter}/power` with `{"state": "off"}` switches the machine on
+that meter, which from then on uses nothing; `GET` shows the state.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
@@ -24,6 +26,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from connectors.sandbox.power import PowerBoard
 from connectors.sandbox.recordings import Reading, Recording
 
 PAGE_SIZE = 500
@@ -70,12 +73,14 @@ class RestJsonSite:
     client_id: str
     client_secret: str
     is_down: Callable[[], bool]
+    board: PowerBoard
     trouble: Trouble = Trouble()
     token_seconds: float = 60
     calls_per_token: int = 50
     monotonic: Callable[[], float] = time.monotonic
     _tokens: dict[str, _Token] = field(default_factory=dict)
     _calls: int = 0
+    _power_calls: int = 0
     _seen_at: tuple[datetime, list[Reading]] | None = None
 
     @property
@@ -85,6 +90,7 @@ class RestJsonSite:
             routes=[
                 Route("/oauth/token", self._token, methods=["POST"]),
                 Route("/v1/meters", self._meters),
+                Route("/v1/meters/{meter_id:path}/power", self._power, methods=["GET", "PUT"]),
                 Route("/v1/readings", self._readings),
             ]
         )
@@ -134,6 +140,26 @@ class RestJsonSite:
         ]
         return JSONResponse({"data": rows, "next_cursor": None})
 
+    async def _power(self, request: Request) -> Response:
+        refused = self._refusal(request)
+        if refused is not None:
+            return refused
+        self._power_calls += 1
+        if (status := self.trouble.of_call(self._power_calls)) is not None:
+            return self._troubled(status)
+        site_id, meter_id = self.recording.place.site_id, request.path_params["meter_id"]
+        if meter_id not in self.recording.place.meter_ids:
+            return _problem(404, f"no meter {meter_id!r}")
+        if request.method == "PUT":
+            try:
+                state = json.loads(await request.body())["state"]
+            except (ValueError, KeyError, TypeError):
+                state = None
+            if state not in ("on", "off"):
+                return _problem(400, 'expected {"state": "on"} or {"state": "off"}')
+            self.board.order(site_id, meter_id, state)
+        return JSONResponse({"meter": meter_id, "state": self.board.state(site_id, meter_id)})
+
     async def _readings(self, request: Request) -> Response:
         refused = self._refusal(request)
         if refused is not None:
@@ -141,8 +167,7 @@ class RestJsonSite:
         self._calls += 1
         status = self.trouble.of_call(self._calls)
         if status is not None:
-            wait = {"retry-after": str(self.trouble.retry_after_seconds)}
-            return _problem(status, "try again", headers=wait if status == 429 else None)
+            return self._troubled(status)
         query = request.query_params
         try:
             start, end = _instant(query["from"]), _instant(query["to"])
@@ -154,7 +179,7 @@ class RestJsonSite:
             return _problem(400, str(wrong))
         if limit < 1:
             return _problem(400, "limit must be at least 1")
-        found = [reading for reading in self._seen() if start <= reading.start < end]
+        found = [self._used(r) for r in self._seen() if start <= r.start < end]
         page = found[max(0, offset - self.trouble.repeated_rows) : offset + limit]
         following = offset + limit
         body = {
@@ -169,6 +194,20 @@ class RestJsonSite:
         if self._seen_at is None or self._seen_at[0] != now:
             self._seen_at = (now, self.recording.seen_at(now))
         return self._seen_at[1]
+
+    def _used(self, reading: Reading) -> Reading:
+        """The reading, of nothing if the machine was switched off when it begins."""
+        site_id = self.recording.place.site_id
+        if (
+            reading.meter_id in self.board.switched(site_id)
+            and self.board.state(site_id, reading.meter_id, reading.start) == "off"
+        ):
+            return replace(reading, value=Decimal(0))
+        return reading
+
+    def _troubled(self, status: int) -> Response:
+        wait = {"retry-after": str(self.trouble.retry_after_seconds)}
+        return _problem(status, "try again", headers=wait if status == 429 else None)
 
     def _refusal(self, request: Request) -> Response | None:
         if self.is_down():

@@ -11,9 +11,11 @@ from connectors.sandbox.files import is_steady
 from connectors.sandbox.places import env_prefix
 from connectors.sandbox.recordings import Recording
 
+BMC_USER = "billing"
+
 
 def source_of(recording: Recording, kind: str) -> dict[str, object]:
-    """The entry of `sources.yml` for this site as it is served: kind, config and secrets."""
+    """The entry of `sources.yml` for this site as it is served: kind, config, secrets, power."""
     prefix = env_prefix(recording.place.site_id)
     if kind == "rest_json":
         return _rest_json(prefix)
@@ -57,6 +59,17 @@ def _rest_json(prefix: str) -> dict[str, object]:
                     "name": "asset",
                 }
             ],
+            "power": {
+                "request": {"method": "PUT", "path": "v1/meters/{meter_id}/power"},
+                "power_on": {"body": {"state": "on"}},
+                "power_off": {"body": {"state": "off"}},
+                "state": {
+                    "path": "v1/meters/{meter_id}/power",
+                    "field": "state",
+                    "on_values": ["on"],
+                    "off_values": ["off"],
+                },
+            },
         },
         "secrets": {
             "client_id": f"{prefix}_CLIENT_ID",
@@ -83,6 +96,17 @@ def _prometheus(prefix: str, site_id: str) -> dict[str, object]:
             ],
         },
         "secrets": {},
+        "power": {
+            "kind": "redfish",
+            "config": {
+                "url": f"${{{prefix}_BMC_URL:-http://127.0.0.1:8802}}",
+                "tls": "plain",
+                "system": "{meter_id}",
+                "auth": {"type": "session", "username": BMC_USER, "secret": "bmc_password"},
+                "poll_seconds": 1,
+            },
+            "secrets": {"bmc_password": f"{prefix}_BMC_PASSWORD"},
+        },
     }
 
 

@@ -9,6 +9,7 @@ switch off what is off.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import threading
@@ -26,8 +27,10 @@ from connectors.errors import (
     ConnectorError,
     SourceAnswerError,
     SourceRefused,
+    SourceUnavailable,
 )
 from connectors.http import (
+    Answer,
     BasicAuth,
     HttpClient,
     HttpConfig,
@@ -35,7 +38,14 @@ from connectors.http import (
     NoAuth,
     checked_address,
 )
-from connectors.meters import check_template, checked_pattern, taken_apart, words_of
+from connectors.meters import (
+    check_template,
+    checked_pattern,
+    filled_host,
+    filled_path,
+    taken_apart,
+    words_of,
+)
 
 KIND: Final = "redfish"
 logger = logging.getLogger("connectors.redfish")
@@ -46,7 +56,6 @@ _SESSIONS: Final = "/redfish/v1/SessionService/Sessions"
 _RESET: Final = "#ComputerSystem.Reset"
 # PoweringOn, PoweringOff and Paused are on the way, and neither.
 _STATES: Final[Mapping[object, PowerState]] = {"On": "on", "Off": "off"}
-_HOST_WORD: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 # --- configuration -------------------------------------------------------------------------------
@@ -99,7 +108,7 @@ class Config(HttpSettings):
     )
     """By meter the BMC, just its address or `{url, system}`; comes before `url`."""
     auth: RedfishAuth
-    off: Literal["graceful", "force"] = "graceful"
+    power_off: Literal["graceful", "force"] = "graceful"
     """How to switch off: let the operating system end first (GracefulShutdown), or at once
     (ForceOff), which may cost the customer data."""
     force_off_after_seconds: float | None = Field(default=120, ge=0, le=3600)
@@ -145,8 +154,47 @@ class Config(HttpSettings):
         """Return the addresses of all BMCs, and of the proxy between here and them."""
         return self.addresses() + (() if self.proxy is None else (self.proxy,))
 
+    def place_of(self, meter_id: str) -> tuple[str, str | None]:
+        """Return the address of a meter's BMC and its system there, None for the only one.
+
+        Raises ``ValueError`` if nothing says which they are.
+        """
+        machine = self.machines.get(meter_id)
+        if machine is not None and machine.url is not None:
+            # Ids of systems are those of its own BMC, not of the site's common one.
+            return machine.url, machine.system
+        url, system = self.url or "", self.system
+        if machine is not None and machine.system is not None:
+            system = machine.system
+        elif machine is None and "{" not in f"{url}{system}":
+            raise ValueError("it is not listed under machines")
+        return _filled(meter_id, url, self.pattern), (
+            None if system is None else _filled(meter_id, system, self.pattern)
+        )
+
+    def power_target(self, meter_id: str) -> str:
+        """Return BMC and system of a meter."""
+        url, system = self.place_of(meter_id)
+        return url if system is None else f"system {system} of {url}"
+
+
+def _filled(meter_id: str, text: str, pattern: str | None) -> str:
+    """Put the words of a meter into an address or a path."""
+    if not check_template(text, words_of(pattern)):
+        return text
+    words = taken_apart(meter_id, pattern)
+    if words is None:
+        raise ValueError(f"the pattern {pattern} does not fit it")
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return filled_path(text, words)
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{filled_host(host, words)}{slash}{filled_path(path, words)}"
+
 
 def _checked_bmc(url: str) -> str:
+    if "${" in url:
+        raise ValueError("has a variable of the environment that has no value")
     # Braces are no part of an address; a word in the place of one shows whether the rest is sound.
     checked_address(re.sub(r"\{\w+\}", "w", url))
     return url.rstrip("/").removesuffix("/redfish/v1")
@@ -177,8 +225,10 @@ class _Session:
         return True
 
     def _log_in(self) -> None:
-        root = self.client.request("GET", _ROOT, anonymous=True)
-        place = _linked(self.client.read_json(root), "Links", "Sessions") or _SESSIONS
+        # The root is open to all (DSP0266, 13.3.2), but not every BMC keeps to that.
+        root = self.client.request("GET", _ROOT, anonymous=True, accept=frozenset({401, 403}))
+        told = self.client.read_json(root) if root.status == 200 else None
+        place = _linked(told, "Links", "Sessions") or _SESSIONS
         answer = self.client.request(
             "POST",
             self.client.link(place, of=root.url),
@@ -194,8 +244,17 @@ class _Session:
                 self._site_id, f"{root.url} opened a session without X-Auth-Token"
             )
         self._token = SecretStr(token)
-        if where := answer.headers.get("Location"):
-            self._address = self.client.link(where, of=answer.url)
+        self._address = self._session_address(answer)
+
+    def _session_address(self, answer: Answer) -> str | None:
+        """Where the session is ended; some BMCs name themselves by an address of their inside."""
+        with contextlib.suppress(SourceRefused):
+            if where := answer.headers.get("Location"):
+                return self.client.link(where, of=answer.url)
+        with contextlib.suppress(SourceRefused, SourceAnswerError):
+            if where := _linked(self.client.read_json(answer)):
+                return self.client.link(where, of=answer.url)
+        return None
 
     def log_out(self) -> None:
         """End the session: a BMC has few, and keeps one that nobody ends for half an hour."""
@@ -275,7 +334,7 @@ class Redfish:
             return
         if state == "on":
             self._reset(bmc, system, self._first_allowed(bmc, system, ("On", "ForceOn")))
-        elif self._config.off == "force":
+        elif self._config.power_off == "force":
             self._reset(bmc, system, self._first_allowed(bmc, system, ("ForceOff",)))
         else:
             self._shut_down(bmc, system)
@@ -294,6 +353,17 @@ class Redfish:
             self._reset(bmc, system, kind)
         if kind == "ForceOff" or patience is None:
             return
+        try:
+            self._wait_or_cut(bmc, system, patience)
+        except SourceUnavailable:
+            raise
+        except ConnectorError as error:
+            raise SourceUnavailable(
+                self._context.site_id,
+                f"GracefulShutdown was taken, but then: {error.message}",
+            ) from None
+
+    def _wait_or_cut(self, bmc: _Bmc, system: _System, patience: float) -> None:
         until = self._monotonic() + patience
         while self._monotonic() < until:
             self._sleep(min(self._config.poll_seconds, max(0.0, until - self._monotonic())))
@@ -312,13 +382,14 @@ class Redfish:
     def _reset(self, bmc: _Bmc, system: _System, kind: str) -> None:
         wanted = "on" if kind in ("On", "ForceOn") else "off"
         try:
-            bmc.client.request(
+            bmc.client.order(
                 "POST", bmc.client.link(system.target, of=system.path), body={"ResetType": kind}
             )
-        except SourceRefused:
+        except (SourceRefused, SourceUnavailable):
             # Somebody else was quicker, or the answer to our own first attempt was lost.
-            if _STATES.get(self._look(bmc, system.path).state) == wanted:
-                return
+            with contextlib.suppress(ConnectorError):
+                if _STATES.get(self._look(bmc, system.path).state) == wanted:
+                    return
             raise
 
     def _first_allowed(self, bmc: _Bmc, system: _System, kinds: tuple[str, ...]) -> str:
@@ -345,55 +416,18 @@ class Redfish:
 
     def _found(self, meter_id: str) -> tuple[_Bmc, str]:
         """Return the BMC of a meter's machine and the full address of its system."""
-        url, system = self._place(meter_id)
+        try:
+            url, system = self._config.place_of(meter_id)
+        except ValueError as error:
+            raise SourceRefused(
+                self._context.site_id,
+                f"power.config does not say which machine meter {meter_id} is: {error}",
+            ) from None
         bmc = self._bmc(url)
         if system is None:
             return bmc, self._only_system(bmc)
         path = system if system.startswith("/") else f"{_SYSTEMS}/{system}"
         return bmc, bmc.client.link(path, of=bmc.client.absolute(_ROOT))
-
-    def _place(self, meter_id: str) -> tuple[str, str | None]:
-        config = self._config
-        machine = config.machines.get(meter_id)
-        if machine is not None and machine.url is not None:
-            # Ids of systems are those of its own BMC, not of the site's common one.
-            return machine.url, machine.system
-        url, system = config.url, config.system
-        if machine is not None and machine.system is not None:
-            system = machine.system
-        elif machine is None and "{" not in f"{url}{system}":
-            raise self._unknown(meter_id, "it is not listed under machines")
-        return self._filled(meter_id, url or ""), (
-            None if system is None else self._filled(meter_id, system)
-        )
-
-    def _filled(self, meter_id: str, text: str) -> str:
-        """Put the words of a meter into an address or a path."""
-        pattern = self._config.pattern
-        used = check_template(text, words_of(pattern))
-        if not used:
-            return text
-        words = taken_apart(meter_id, pattern)
-        if words is None:
-            raise self._unknown(meter_id, f"the pattern {pattern} does not fit it")
-        if any(words[name] in (".", "..") for name in used):
-            raise self._unknown(meter_id, f"it is no step of the path {text}")
-        quoted = {name: urllib.parse.quote(word, safe="") for name, word in words.items()}
-        scheme, separator, rest = text.partition("://")
-        if not separator:
-            return text.format(**quoted)
-        host, slash, path = rest.partition("/")
-        for name in check_template(host, used):
-            # Anything else could lead to a host that nobody configured.
-            if not _HOST_WORD.fullmatch(words[name]):
-                raise self._unknown(meter_id, f"{words[name]!r} is no name of a host for {text}")
-        return f"{scheme}://{host.format(**words)}{slash}{path.format(**quoted)}"
-
-    def _unknown(self, meter_id: str, why: str) -> SourceRefused:
-        return SourceRefused(
-            self._context.site_id,
-            f"power.config does not say which machine meter {meter_id} is: {why}",
-        )
 
     def _bmc(self, url: str) -> _Bmc:
         with self._lock:

@@ -21,10 +21,11 @@ from zoneinfo import ZoneInfo, available_timezones
 import httpx
 from pydantic import Field, field_validator, model_validator
 
-from connectors.base import Batch, ConfigModel, Machine, SourceContext, Window
-from connectors.errors import SourceAnswerError
+from connectors.base import Batch, ConfigModel, Machine, PowerState, SourceContext, Window
+from connectors.errors import SourceAnswerError, SourceRefused
 from connectors.http import Answer, HttpClient, HttpConfig
 from connectors.rows import EventMap, PriceMap, ReadingMap, RowMapper, get_path
+from connectors.sources.rest_json_power import PowerBlock, RestPower
 from connectors.tables import CHARGE_EVENTS, INDEX_PRICES, READINGS
 
 KIND: Final = "rest_json"
@@ -206,12 +207,30 @@ class Config(HttpConfig):
     charge_events: list[EventsEndpoint] = Field(default_factory=list)
     index_prices: list[PricesEndpoint] = Field(default_factory=list)
     machines: list[MachinesEndpoint] = Field(default_factory=list)
+    power: PowerBlock | None = None
+    """How machines are switched."""
 
     @model_validator(mode="after")
     def _something(self) -> Config:
-        if not (self.readings or self.charge_events or self.index_prices or self.machines):
+        if self.power is None and not self.is_read():
             raise ValueError("give at least one of readings, charge_events, index_prices, machines")
         return self
+
+    def is_read(self) -> bool:
+        """Whether anything is fetched."""
+        return bool(self.readings or self.charge_events or self.index_prices or self.machines)
+
+    def power_hosts(self) -> tuple[str, ...] | None:
+        """Return where orders go: the site, the issuer of its tokens, the proxy before them."""
+        if self.power is None:
+            return None
+        return self.addresses() + (() if self.proxy is None else (self.proxy,))
+
+    def power_target(self, meter_id: str) -> str:
+        """Return what an order for a meter asks of the site."""
+        if self.power is None:
+            raise ValueError("there is no power")
+        return self.power.target(meter_id)
 
 
 # --- the connector -------------------------------------------------------------------------------
@@ -248,15 +267,33 @@ class RestJson:
         self._config = config
         self._context = context
         self._client = client
+        self._power = (
+            None
+            if config.power is None
+            else RestPower(config.power, client, site_id=context.site_id)
+        )
 
     def capabilities(self) -> frozenset[str]:
         """Return what the configuration names endpoints for."""
-        names = ("readings", "charge_events", "index_prices", "machines")
+        names = ("readings", "charge_events", "index_prices", "machines", "power")
         return frozenset(name for name in names if getattr(self._config, name))
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def power(self, meter_id: str, state: Literal["on", "off"]) -> None:
+        """Ask for the state, unless the site shows it already."""
+        self._switch().power(meter_id, state)
+
+    def power_state(self, meter_id: str) -> PowerState:
+        """Return the state the site reports now."""
+        return self._switch().power_state(meter_id)
+
+    def _switch(self) -> RestPower:
+        if self._power is None:
+            raise SourceRefused(self._context.site_id, "its configuration has no power")
+        return self._power
 
     def readings(self, window: Window) -> Iterator[Batch]:
         """Yield the readings of the window, page by page."""

@@ -163,7 +163,7 @@ def test_a_state_that_does_not_come_in_time_is_told_as_it_is(emulator: Emulator)
 
 
 def test_power_is_cut_at_once(emulator: Emulator) -> None:
-    with contextlib.closing(emulator.connect(off="force")) as control:
+    with contextlib.closing(emulator.connect(power_off="force")) as control:
         control.power("web-3", "off")
         wait_for(control, "web-3", "off")
 

@@ -133,3 +133,73 @@ def test_power_is_checked_by_its_connector(
     (fault,) = faults(book_files)
     assert (fault.file, fault.row, fault.column) == ("sources.yml", row, column)
     assert message in fault.message
+
+
+def test_an_address_of_power_may_come_from_the_environment(book_files: BookFiles) -> None:
+    text = """\
+NO-OSL1:
+  power:
+    kind: redfish
+    config:
+      url: "https://bmc-{meter_id}.${BMC_DOMAIN}"
+      auth: {type: none}
+"""
+    book_files.write("sources.yml", text)
+    load_book(book_files.folder)
+    filled = text.replace("${BMC_DOMAIN}", "${BMC_DOMAIN:-example}")
+    book_files.write("sources.yml", filled.replace("https", "ftp"))
+    (fault,) = faults(book_files)
+    assert fault.column == "NO-OSL1.power.config.url"
+
+
+FLEET = """\
+machine_id,site_id,meter_id,valid_from,valid_to,never_suspend
+m1,NO-OSL1,row-a/1,2026-01-01,,
+m1,NO-OSL1,row-a/2,2026-01-01,,
+m2,NO-OSL1,row-b/1,2026-01-01,,
+m3,NO-OSL1,cellar,2026-01-01,2026-06-01,
+m4,NO-OSL1,attic,2026-01-01,,yes
+"""
+SWITCHED = """\
+NO-OSL1:
+  power:
+    kind: redfish
+    config:
+      url: https://bmc.example
+      system: "{row}"
+      pattern: (?P<row>row-[a-z])/\\d+
+      auth: {type: none}
+"""
+
+
+def fleet(book_files: BookFiles, sources: str, *machines: str) -> None:
+    book_files.write("machines.csv", FLEET + "".join(f"{machine}\n" for machine in machines))
+    book_files.write("assignments.csv", "machine_id,contract_id,valid_from,valid_to\n")
+    book_files.write("sources.yml", sources)
+
+
+def test_two_feeds_of_a_machine_lead_to_it(book_files: BookFiles) -> None:
+    fleet(book_files, SWITCHED)
+    assert not [w for w in load_book(book_files.folder).warnings if "sources.yml" in w]
+
+
+def test_two_machines_on_one_device_are_a_fault(book_files: BookFiles) -> None:
+    fleet(book_files, SWITCHED, "m5,NO-OSL1,row-b/7,2026-01-01,,")
+    (fault,) = faults(book_files)
+    assert (fault.row, fault.column) == (2, "NO-OSL1.power")
+    assert fault.message == (
+        "meters row-b/1 and row-b/7 lead to one device (system row-b of https://bmc.example): "
+        "pausing m2 would pause m5 too"
+    )
+
+
+def test_a_meter_that_leads_to_no_device_is_a_warning(book_files: BookFiles) -> None:
+    fleet(book_files, SWITCHED, "m5,NO-OSL1,roof,2026-01-01,,", "m6,NO-OSL1,shed,2026-01-01,,")
+    (warning,) = [w for w in load_book(book_files.folder).warnings if "sources.yml" in w]
+    assert "of 5 meters 2 lead to no device" in warning
+    assert r"roof: the pattern (?P<row>row-[a-z])/\d+ does not fit it" in warning
+
+
+def test_nothing_is_said_of_devices_that_the_environment_names(book_files: BookFiles) -> None:
+    fleet(book_files, SWITCHED.replace("bmc.example", "${BMC}"), "m5,NO-OSL1,roof,2026-01-01,,")
+    assert not [w for w in load_book(book_files.folder).warnings if "sources.yml" in w]

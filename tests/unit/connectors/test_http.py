@@ -389,3 +389,33 @@ def test_a_file_of_authorities_that_is_none_is_a_fault(tmp_path: Path) -> None:
         config = HttpConfig(url="https://site.example", ca_file=path)
         with pytest.raises(ConfigError, match=r"config\.ca_file is .*ca\.pem.*cannot be used"):
             HttpClient(config, site_id="X", secrets={}, clock=lambda: dt.datetime.now(dt.UTC))
+
+
+def test_an_order_that_is_refused_at_once_was_not_taken() -> None:
+    net = Net(httpx.ConnectError("refused"), httpx.Response(409, text="already off"))
+    with pytest.raises(SourceRefused, match="already off"):
+        net.client.order("POST", "reset", body={"to": "off"})
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (httpx.ReadTimeout("lost"), httpx.Response(409)),
+        (httpx.ReadTimeout("lost"), httpx.Response(401)),
+        (httpx.Response(502), httpx.Response(400)),
+        (httpx.Response(303, headers={"Location": "/done"}),),
+        (httpx.Response(200, content=b"x" * 2_000_000),),
+        (httpx.ReadTimeout("lost"),) * 5,
+    ],
+    ids=["lost", "lost-then-unknown", "gateway", "redirect", "too-large", "never"],
+)
+def test_of_an_order_that_may_have_been_taken_nobody_knows(answers: tuple[Any, ...]) -> None:
+    net = Net(*answers, max_answer_mb=1)
+    with pytest.raises(SourceUnavailable):
+        net.client.order("POST", "reset", body={"to": "off"})
+
+
+def test_an_order_is_sent_again_until_it_is_answered() -> None:
+    net = Net(httpx.ReadTimeout("lost"), httpx.Response(503), httpx.Response(204))
+    assert net.client.order("POST", "reset", body={"to": "off"}).status == 204
+    assert [request.content for request in net.requests] == [b'{"to":"off"}'] * 3

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from connectors.sandbox.host import Options, make_recordings
+from connectors.sandbox.power import PowerBoard
 from connectors.sandbox.recordings import Recording
 from connectors.sandbox.rest_json import NO_TROUBLE, RestJsonSite, Trouble
 
@@ -42,6 +43,7 @@ class Asked:
             client_id="me",
             client_secret="s3cret",
             is_down=lambda: self.is_down,
+            board=PowerBoard(lambda: NOW),
             trouble=trouble,
             monotonic=lambda: self.seconds,
         )

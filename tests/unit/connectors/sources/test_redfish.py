@@ -215,7 +215,7 @@ def test_without_a_limit_power_is_never_cut(bmc: Bmc, connect: Connect) -> None:
 
 
 def test_off_at_once_where_the_book_says_so(bmc: Bmc, connect: Connect) -> None:
-    connect(off="force").power("m1", "off")
+    connect(power_off="force").power("m1", "off")
     assert bmc.resets == ["ForceOff"]
     assert bmc.now == 0
 
@@ -270,19 +270,41 @@ def test_an_order_that_somebody_else_carried_out_is_no_fault(bmc: Bmc, connect: 
         return httpx.Response(409, json={"error": {"message": "Server is already powered OFF."}})
 
     bmc.reset = refuse  # type: ignore[method-assign]
-    connect(off="force").power("m1", "off")
+    connect(power_off="force").power("m1", "off")
 
 
 def test_a_refusal_is_told_in_the_bmcs_words(bmc: Bmc, connect: Connect) -> None:
     bmc.reset_faults = [httpx.Response(400, json={"error": {"message": f"no {PASSWORD} here"}})]
     with pytest.raises(SourceRefused, match=r"Reset answered 400: .*no \*\*\* here"):
-        connect(off="force").power("m1", "off")
+        connect(power_off="force").power("m1", "off")
+
+
+def test_once_a_shutdown_was_taken_no_error_says_it_was_not(bmc: Bmc, connect: Connect) -> None:
+    bmc.shutdown_seconds = None
+    bmc.allowed = ["On", "GracefulShutdown"]
+    control = connect(force_off_after_seconds=5)
+    with pytest.raises(
+        SourceUnavailable, match=r"GracefulShutdown was taken, but then: .* ForceOff"
+    ):
+        control.power("m1", "off")
+    assert bmc.resets == ["GracefulShutdown"]
+
+
+def test_a_lost_answer_to_an_order_is_looked_after(bmc: Bmc, connect: Connect) -> None:
+    def lost(kind: str) -> httpx.Response:
+        bmc.resets.append(kind)
+        bmc.state = "Off"
+        raise httpx.ReadTimeout("no answer")
+
+    bmc.reset = lost  # type: ignore[method-assign]
+    connect(power_off="force", max_attempts=2).power("m1", "off")
+    assert bmc.resets == ["ForceOff", "ForceOff"]
 
 
 def test_busy_then_fine(bmc: Bmc, connect: Connect) -> None:
     bmc.faults = [httpx.Response(503, headers={"Retry-After": "4"}), httpx.Response(500)]
     bmc.reset_faults = [httpx.Response(503), httpx.ReadTimeout("no answer")]
-    control = connect(off="force")
+    control = connect(power_off="force")
     control.power("m1", "off")
     assert bmc.resets == ["ForceOff"]
     assert bmc.now >= 4
@@ -339,6 +361,28 @@ def test_a_session_that_cannot_be_ended_is_no_fault(bmc: Bmc, connect: Connect) 
     assert not bmc.faults, "tried once"
 
 
+@pytest.mark.parametrize("inside", ["https://10.0.0.9", None])
+def test_a_session_is_ended_though_its_address_is_of_the_inside(
+    bmc: Bmc, connect: Connect, inside: str | None
+) -> None:
+    def log_in(_: dict[str, str]) -> httpx.Response:
+        bmc.tokens.add("t")
+        where = "/redfish/v1/SessionService/Sessions/t"
+        headers = {"X-Auth-Token": "t"} | ({"Location": inside + where} if inside else {})
+        return httpx.Response(201, headers=headers, json={"@odata.id": where})
+
+    bmc.log_in = log_in  # type: ignore[method-assign]
+    control = connect()
+    control.power_state("m1")
+    control.close()
+    assert bmc.tokens == set()
+
+
+def test_a_root_that_wants_credentials_is_no_obstacle(bmc: Bmc, connect: Connect) -> None:
+    bmc.faults = [httpx.Response(401, text="who is it?")]
+    assert connect(system="1").power_state("m1") == "on"
+
+
 def test_basic_opens_no_session(bmc: Bmc, connect: Connect) -> None:
     connect(auth=BASIC).power_state("m1")
     assert bmc.opened == 0
@@ -365,7 +409,7 @@ def test_a_link_to_another_host_is_not_followed(bmc: Bmc, connect: Connect) -> N
         "PowerState": "On", "Actions": {"#ComputerSystem.Reset": action}
     }  # fmt: skip
     with pytest.raises(SourceRefused, match="credentials are not sent there"):
-        connect(off="force").power("m1", "off")
+        connect(power_off="force").power("m1", "off")
 
 
 def test_groups_of_a_pattern_lead_to_bmc_and_system(bmc: Bmc, connect: Connect) -> None:
