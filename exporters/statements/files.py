@@ -21,6 +21,7 @@ from typing import Any
 from exporters.statements.text import file_stem
 
 INDEX = ".rendered.json"
+_PREVIEW = "preview-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ def stems_for(statements: Collection[tuple[str, str | None]]) -> dict[str, str]:
     Issued statements are called by their number, others `preview-…`; names that differ in nothing
     but case (one file on some systems) are told apart."""
     wanted = {
-        statement_id: file_stem(number) if number else f"preview-{file_stem(statement_id)}"
+        statement_id: file_stem(number) if number else f"{_PREVIEW}{file_stem(statement_id)}"
         for statement_id, number in statements
     }
     clashes = Counter(stem.casefold() for stem in wanted.values())
@@ -75,6 +76,26 @@ def read_index(folder: Path) -> dict[str, Rendered]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # Only a memory of work done: without it everything is rendered again.
         return {}
+
+
+def rendered_files(
+    folder: Path, number: str, statement_id: str, *, suffixes: Collection[str]
+) -> list[Path]:
+    """The files of one issued statement; none that the folder's index says show another one."""
+    index = read_index(folder)
+    stem = next(
+        (s for s, r in index.items() if r.statement_id == statement_id and not _is_preview(s)),
+        file_stem(number),
+    )
+    known = index.get(stem)
+    if known is not None and known.statement_id != statement_id:
+        return []
+    paths = [folder / f"{stem}.{suffix}" for suffix in suffixes]
+    return [path for path in paths if path.is_file()]
+
+
+def _is_preview(stem: str) -> bool:
+    return stem.startswith(_PREVIEW)
 
 
 def write_index(folder: Path, index: Mapping[str, Rendered]) -> None:

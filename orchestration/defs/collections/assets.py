@@ -48,6 +48,9 @@ def reminders(config: RemindConfig, data_dir: DataDirResource) -> dg.Materialize
             smtp_url=os.environ.get("M2C_SMTP_URL"),
             apply=config.apply,
             xero_reminders_on=xero_reminds,
+            texts_dir=layout.mail_texts,
+            reports_dir=layout.reports,
+            bounce_address=os.environ.get("M2C_BOUNCE_ADDRESS") or None,
         )
     return materialized(
         report.as_dict(), words=report.describe().splitlines(), exit_code=int(report.needs_person)
