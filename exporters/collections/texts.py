@@ -272,6 +272,9 @@ def _read(path: Path, name: str) -> _File:
     except yaml.YAMLError as error:
         file.fault((), f"is not YAML: {error}", line=1)
         return file
+    except RecursionError:
+        file.fault((), "is nested far too deep", line=1)
+        return file
     file.data = None if node is None else _build(file, node, ())
     return file
 
