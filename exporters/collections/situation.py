@@ -104,22 +104,30 @@ def _payers(marts: Marts) -> dict[str, Payer]:
     }
 
 
+def bank_line(account: Mapping[str, Any]) -> str:
+    """A bank account of seller.yml (bank, iban, bic, account; None where absent) in one line."""
+    parts = (("", "bank"), ("IBAN ", "iban"), ("BIC ", "bic"), ("", "account"))
+    return ", ".join(label + account[key] for label, key in parts if account[key])
+
+
+def letterhead(seller: Mapping[str, Any]) -> tuple[str, ...]:
+    """The lines of a seller's address (keys of seller.yml), country and registration."""
+    town = " ".join(part for part in (seller["postal_code"], seller["city"]) if part)
+    place = f"{town}, {formats_for('en').country(seller['country'])}"
+    lines = (seller["address_line1"], seller["address_line2"], place)
+    return tuple(line for line in (*lines, seller["registration_number"]) if line)
+
+
 def _senders(marts: Marts, bounce_address: str | None) -> dict[str, Sender]:
     banks: dict[str, dict[str, str]] = defaultdict(dict)
     for row in marts.table("seller_bank_accounts"):
-        parts = (("", row["bank"]), ("IBAN ", row["iban"]), ("BIC ", row["bic"]),
-                 ("", row["account"]))  # fmt: skip
-        shown = ", ".join(label + value for label, value in parts if value)
-        banks[row["seller_id"]][row["currency"]] = shown
+        banks[row["seller_id"]][row["currency"]] = bank_line(row)
     senders = {"": Sender(name="Accounts receivable", bounce_address=bounce_address)}
     for seller_id, row in marts.sellers().items():
-        town = " ".join(part for part in (row["postal_code"], row["city"]) if part)
-        place = f"{town}, {formats_for('en').country(row['country'])}"
-        lines = (row["address_line1"], row["address_line2"], place, row["registration_number"])
         senders[seller_id] = Sender(
             name=row["legal_name"],
             email=row["email"],
-            lines=tuple(line for line in lines if line),
+            lines=letterhead(row),
             bank=banks.get(seller_id, {}),
             bounce_address=bounce_address,
         )
