@@ -264,6 +264,14 @@ def send_reminders(app: App, *, apply: bool) -> Report:
     return outcome.reports["reminders"]
 
 
+def note_bounces(app: App, *, apply: bool) -> Report:
+    with app.terminal.step("reading returned mail" + ("" if apply else " (plan only)")):
+        outcome = app.runner.run("bounces", config={"bounces": {"apply": apply}})
+    if apply and outcome.reports["bounces"]["bounced"]:
+        refresh_marts(app)
+    return outcome.reports["bounces"]
+
+
 def post_confirmed(app: App, *, apply: bool) -> Report:
     with app.terminal.step("posting confirmed payments" + ("" if apply else " (plan only)")):
         outcome = app.runner.run("post_payments", config={"bank_payments": {"apply": apply}})

@@ -11,8 +11,20 @@ import yaml
 
 from orchestration.commands.base import cli, command
 from orchestration.settings import SettingsError, clock_from_env
-from orchestration.steps import App
+from orchestration.steps import App, note_bounces
 from orchestration.terminal import DONE, NEEDS_PERSON
+
+
+@command(cli)
+@click.option("--apply", is_flag=True, help="Note and put away; without it only show.")
+def bounces(app: App, apply: bool) -> int:
+    """Take mail that came back: note who was not reached, so that nobody counts as reminded.
+
+    It is read from bounces/inbox of the data dir (.eml files, mboxes) and from the mailbox
+    M2C_BOUNCES_IMAP_URL, if set. Only a report about a message that went out from here counts;
+    what cannot be told stays where it is and is named.
+    """
+    return app.answer(note_bounces(app, apply=apply))
 
 
 @cli.group()

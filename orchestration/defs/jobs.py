@@ -104,6 +104,11 @@ remind = dg.define_asset_job(
     dg.AssetSelection.assets("reminders"),
     description="Plan or send the reminders that are due.",
 )
+bounces = dg.define_asset_job(
+    "bounces",
+    dg.AssetSelection.assets("bounces"),
+    description="Show or note which mails came back.",
+)
 
 backup = dg.define_asset_job(
     "backup",
@@ -113,9 +118,11 @@ backup = dg.define_asset_job(
 
 JOBS = [
     *(land, compact, build, close, approve, issue, reports, refresh, publish, payments, remind),
-    *(bank, post_payments, backup),
+    *(bank, post_payments, bounces, backup),
 ]
-CHANGES_THE_LEDGER = [close, approve, issue, publish, payments, bank, post_payments, remind]
+CHANGES_THE_LEDGER = [
+    *(close, approve, issue, publish, payments, bank, post_payments, remind, bounces),
+]
 
 
 def landing_range_tags(*, site_id: str, first: str, last: str) -> dict[str, str]:
@@ -199,6 +206,15 @@ def daily_reminders(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     )
 
 
+@dg.schedule(job=bounces, cron_schedule="30 * * * *", execution_timezone="UTC")
+def hourly_bounces(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Every hour: which mails came back, so that the next reminders know."""
+    return dg.RunRequest(
+        run_key=context.scheduled_execution_time.isoformat(),
+        run_config={"ops": {"bounces": {"config": {"apply": True}}}},
+    )
+
+
 @dg.schedule(job=backup, cron_schedule="0 5 * * *", execution_timezone="UTC")
 def nightly_backup(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Every night, after landing and build: a backup, where M2C_BACKUP_DIR names a folder."""
@@ -209,7 +225,7 @@ def nightly_backup(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
 
 SCHEDULES = [
     *(nightly_landing, nightly_build, monthly_close, hourly_payments, hourly_bank),
-    *(daily_reminders, nightly_backup),
+    *(daily_reminders, hourly_bounces, nightly_backup),
 ]
 
 
