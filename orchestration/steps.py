@@ -266,10 +266,10 @@ def send_reminders(app: App, *, apply: bool) -> Report:
 
 def note_bounces(app: App, *, apply: bool) -> Report:
     with app.terminal.step("reading returned mail" + ("" if apply else " (plan only)")):
-        outcome = app.runner.run("bounces", config={"bounces": {"apply": apply}})
-    if apply and outcome.reports["bounces"]["bounced"]:
+        outcome = app.runner.run("bounces", config={"returned_mail": {"apply": apply}})
+    if apply and outcome.reports["returned_mail"]["bounced"]:
         refresh_marts(app)
-    return outcome.reports["bounces"]
+    return outcome.reports["returned_mail"]
 
 
 def post_confirmed(app: App, *, apply: bool) -> Report:

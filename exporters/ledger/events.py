@@ -647,7 +647,7 @@ def _reminded(row: Row) -> str:
 
 def _delivered(row: Row) -> str:
     if row["channel"] == "bounce":
-        return f"message to {row['recipient']} came back: {row['answer']}"
+        return f"message to {row['recipient']} came back undelivered"
     return f"message to {row['recipient']} by {row['channel']}: {row['status']}"
 
 

@@ -106,7 +106,7 @@ remind = dg.define_asset_job(
 )
 bounces = dg.define_asset_job(
     "bounces",
-    dg.AssetSelection.assets("bounces"),
+    dg.AssetSelection.assets("returned_mail"),
     description="Show or note which mails came back.",
 )
 
@@ -211,7 +211,7 @@ def hourly_bounces(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Every hour: which mails came back, so that the next reminders know."""
     return dg.RunRequest(
         run_key=context.scheduled_execution_time.isoformat(),
-        run_config={"ops": {"bounces": {"config": {"apply": True}}}},
+        run_config={"ops": {"returned_mail": {"config": {"apply": True}}}},
     )
 
 

@@ -19,7 +19,7 @@ class BouncesConfig(dg.Config):
 
 
 @dg.asset(group_name="collections", owners=OWNERS["collections"], kinds={"email"}, pool=POOL)
-def bounces(config: BouncesConfig, data_dir: DataDirResource) -> dg.MaterializeResult:
+def returned_mail(config: BouncesConfig, data_dir: DataDirResource) -> dg.MaterializeResult:
     """Mails that came back, from the drop folder and the mailbox, each noted once."""
     with data_dir.open_ledger(acting_as="bounces") as ledger:
         report = take_returned_mail(
