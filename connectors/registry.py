@@ -132,6 +132,13 @@ def power_hosts(
     return config.power_hosts() or ()
 
 
+def power_kind(
+    spec: SourceSpec | None, env: Mapping[str, str], *, site_id: str = "(not named)"
+) -> str:
+    """Return the kind of what ``build_power`` would build. Raises ``ConfigError`` as it does."""
+    return _power_spec(site_id, spec, env)[0].kind
+
+
 def _power_spec(
     site_id: str, spec: SourceSpec | None, env: Mapping[str, str]
 ) -> tuple[SourceSpec, bool]:

@@ -29,7 +29,12 @@ from exporters.marts import MartsError, open_marts
 from orchestration import queries
 from orchestration.backups.manifest import BackupError
 from orchestration.bookdiff import words_since
-from orchestration.commands import bank, mail, xero  # noqa: F401 - they add their commands to `cli`
+from orchestration.commands import (  # noqa: F401 - they add their commands to `cli`
+    bank,
+    machines,
+    mail,
+    xero,
+)
 from orchestration.commands.base import (
     DAY,
     FILE,

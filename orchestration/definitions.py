@@ -13,6 +13,7 @@ from orchestration.defs.billing.assets import billing_assets
 from orchestration.defs.care.assets import data_dir_backup
 from orchestration.defs.collections.assets import alert_notices, reminders
 from orchestration.defs.collections.bounces import returned_mail
+from orchestration.defs.collections.machines import resumed_machines, suspended_machines
 from orchestration.defs.invoicing.assets import invoicing_assets
 from orchestration.defs.invoicing.bank import bank_files, bank_payments
 from orchestration.defs.jobs import (
@@ -32,8 +33,9 @@ _LEDGER = dg.AssetSpec(
     owners=OWNERS["ledger"],
     kinds={"sqlalchemy"},
     description=(
-        "What cannot be derived: issued, approved, sent, answered, paid, reminded. Close, issue, "
-        "publish, payments and reminders write to it; the warehouse reads it like any source."
+        "What cannot be derived: issued, approved, sent, answered, paid, reminded, paused. Close, "
+        "issue, publish, payments, reminders and suspensions write to it; the warehouse reads it "
+        "like any source."
     ),
 )
 
@@ -59,6 +61,8 @@ def build_definitions(data_dir: DataDir) -> dg.Definitions:
             returned_mail,
             reminders,
             alert_notices,
+            suspended_machines,
+            resumed_machines,
             data_dir_backup,
         ],
         jobs=JOBS,

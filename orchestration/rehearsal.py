@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from exporters.collections import is_loopback
@@ -40,4 +40,17 @@ def refuse_outside_loopback(env: Mapping[str, str]) -> None:
             raise SettingsError(
                 f"M2C_NOW is set, so this is a rehearsal, but {name} points at {host}. "
                 "Unset M2C_NOW, or point it at a server on loopback."
+            )
+
+
+def refuse_sites_outside_loopback(hosts: Iterable[tuple[str, str]], env: Mapping[str, str]) -> None:
+    """The same of sites whose machines are switched: (site_id, URL)."""
+    if not is_rehearsal(env):
+        return
+    for site_id, url in hosts:
+        if not is_loopback(url):
+            raise SettingsError(
+                f"M2C_NOW is set, so this is a rehearsal, but the machines of site {site_id} are "
+                f"switched at {urlsplit(url).hostname}. Unset M2C_NOW, or let sources.yml name a "
+                "host on loopback."
             )

@@ -272,6 +272,16 @@ def note_bounces(app: App, *, apply: bool) -> Report:
     return outcome.reports["returned_mail"]
 
 
+def switch_machines(app: App, job: str, asset: str, *, apply: bool, **order: str) -> Report:
+    """Run the job that pauses or resumes machines."""
+    doing = {"suspend": "suspending", "resume": "resuming"}[job]
+    with app.terminal.step(doing + ("" if apply else " (plan only)")):
+        outcome = app.runner.run(job, config={asset: {"apply": apply, **order}})
+    if apply:
+        refresh_marts(app)
+    return outcome.reports[asset]
+
+
 def post_confirmed(app: App, *, apply: bool) -> Report:
     with app.terminal.step("posting confirmed payments" + ("" if apply else " (plan only)")):
         outcome = app.runner.run("post_payments", config={"bank_payments": {"apply": apply}})

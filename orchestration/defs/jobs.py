@@ -109,6 +109,16 @@ bounces = dg.define_asset_job(
     dg.AssetSelection.assets("returned_mail"),
     description="Show or note which mails came back.",
 )
+suspend = dg.define_asset_job(
+    "suspend",
+    dg.AssetSelection.assets("suspended_machines"),
+    description="Plan or make the pausing of machines that is due; what is paid runs again first.",
+)
+resume = dg.define_asset_job(
+    "resume",
+    dg.AssetSelection.assets("resumed_machines"),
+    description="Plan or make machines run again whose payer owes nothing overdue any more.",
+)
 
 backup = dg.define_asset_job(
     "backup",
@@ -118,10 +128,11 @@ backup = dg.define_asset_job(
 
 JOBS = [
     *(land, compact, build, close, approve, issue, reports, refresh, publish, payments, remind),
-    *(bank, post_payments, bounces, backup),
+    *(bank, post_payments, bounces, suspend, resume, backup),
 ]
 CHANGES_THE_LEDGER = [
-    *(close, approve, issue, publish, payments, bank, post_payments, remind, bounces),
+    *(close, approve, issue, publish, payments, bank, post_payments),
+    *(remind, bounces, suspend, resume),
 ]
 
 
@@ -206,12 +217,30 @@ def daily_reminders(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     )
 
 
-@dg.schedule(job=bounces, cron_schedule="30 * * * *", execution_timezone="UTC")
+@dg.schedule(job=bounces, cron_schedule="50 * * * *", execution_timezone="UTC")
 def hourly_bounces(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Every hour: which mails came back, so that the next reminders know."""
+    """Every hour, before reminders and suspensions: which mails came back."""
     return dg.RunRequest(
         run_key=context.scheduled_execution_time.isoformat(),
         run_config={"ops": {"returned_mail": {"config": {"apply": True}}}},
+    )
+
+
+@dg.schedule(job=suspend, cron_schedule="0 9 * * *", execution_timezone="UTC")
+def daily_suspensions(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Every day, after the reminders: machines are paused where the notices are over."""
+    return dg.RunRequest(
+        run_key=str(context.scheduled_execution_time.date()),
+        run_config={"ops": {"suspended_machines": {"config": {"apply": True}}}},
+    )
+
+
+@dg.schedule(job=resume, cron_schedule="30 * * * *", execution_timezone="UTC")
+def hourly_resumptions(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Every hour, after payments were read: machines run again whose payer owes nothing overdue."""
+    return dg.RunRequest(
+        run_key=context.scheduled_execution_time.isoformat(),
+        run_config={"ops": {"resumed_machines": {"config": {"apply": True}}}},
     )
 
 
@@ -225,7 +254,7 @@ def nightly_backup(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
 
 SCHEDULES = [
     *(nightly_landing, nightly_build, monthly_close, hourly_payments, hourly_bank),
-    *(daily_reminders, hourly_bounces, nightly_backup),
+    *(daily_reminders, hourly_bounces, daily_suspensions, hourly_resumptions, nightly_backup),
 ]
 
 

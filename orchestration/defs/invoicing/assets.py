@@ -4,10 +4,10 @@ import os
 
 import dagster as dg
 
-from exporters.xero import XeroConfig, poll_payments, publish, wakes
-from orchestration.bank import settle_lines
+from exporters.xero import XeroConfig, publish
 from orchestration.dbt import OWNERS
 from orchestration.partitions import period_partitions
+from orchestration.payments import read_payments_now
 from orchestration.rehearsal import refuse_outside_loopback
 from orchestration.reports import materialized
 from orchestration.resources import DataDirResource
@@ -64,18 +64,8 @@ def invoicing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
         description="What Xero says of every invoice: status, what is due, what was paid and when.",
     )
     def payments_received(data_dir: DataDirResource) -> dg.MaterializeResult:
-        layout = data_dir.layout()
-        marks = wakes.waiting(layout.xero_wakes)
         with data_dir.open_ledger(acting_as="payments") as ledger:
-            report = poll_payments(
-                ledger,
-                config=XeroConfig.from_environment(os.environ, data_dir=layout.root),
-                clock=data_dir.clock(),
-                marts_path=layout.marts,
-            )
-            matched = settle_lines(layout, ledger)
-        if report.failure is None and report.deferred_until is None:
-            wakes.answered(marks)
+            report, matched = read_payments_now(data_dir.layout(), ledger, clock=data_dir.clock())
         return materialized(
             {**report.as_dict(), "bank_lines": matched},
             words=[*report.describe().splitlines(), *matched],

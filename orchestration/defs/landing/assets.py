@@ -4,7 +4,6 @@ A run that lands recent readings marks its site as heard from, so that the fresh
 Dagster's UI says which one is late.
 """
 
-import json
 import os
 import warnings
 from datetime import UTC, datetime, timedelta
@@ -12,10 +11,9 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from connectors.base import Window
-from connectors.book import Book, BookError, load_book
+from connectors.book import BookError, load_book
 from connectors.errors import SourceUnavailable
 from connectors.landing import SiteLanding, land_site
-from connectors.registry import SourceSpec
 from connectors.tables import READINGS
 from orchestration.dbt import OWNERS
 from orchestration.instance import FROM_TERMINAL_TAG
@@ -23,7 +21,8 @@ from orchestration.partitions import landing_partitions
 from orchestration.queries import LATENESS
 from orchestration.reports import materialized
 from orchestration.resources import DataDirResource
-from orchestration.settings import STAND_IN_SOURCES, DataDir, parse_day
+from orchestration.settings import DataDir, parse_day
+from orchestration.sources import source_of
 from orchestration.warehouse import compact_landing
 
 _RETRIES = 3
@@ -145,19 +144,6 @@ def compacted_days(config: CompactConfig, data_dir: DataDirResource) -> dg.Mater
         dry_run=config.dry_run,
     )
     return materialized(done.as_dict(), words=done.describe(), exit_code=int(done.needs_person))
-
-
-def source_of(book: Book, site_id: str) -> SourceSpec:
-    """How the site is read: as the book says, or as the stand-ins say that serve it here.
-
-    Stand-ins differ from the book where a machine has no PostgreSQL to stand in with. How machines
-    are switched is always the book's.
-    """
-    replaced = json.loads(os.environ.get(STAND_IN_SOURCES) or "{}")
-    if site_id not in replaced:
-        return book.sources[site_id]
-    told = book.sources.get(site_id)
-    return SourceSpec(**replaced[site_id], power=None if told is None else told.power)
 
 
 def _scope(context: dg.AssetExecutionContext) -> tuple[set[str], Window]:

@@ -164,7 +164,7 @@ def test_schedules_are_delivered_switched_off(definitions: dg.Definitions) -> No
         "monthly_close": ("0 6 * * *", "close", "UTC"),
         "hourly_payments": ("15 * * * *", "payments", "UTC"),
         "hourly_bank": ("45 * * * *", "bank", "UTC"),
-        "hourly_bounces": ("30 * * * *", "bounces", "UTC"),
+        "hourly_bounces": ("50 * * * *", "bounces", "UTC"),
         "daily_reminders": ("0 8 * * *", "remind", "UTC"),
         "nightly_backup": ("0 5 * * *", "backup", "UTC"),
     }

@@ -53,9 +53,24 @@ charges as (
         index_id,
         window_minutes,
         percent,
+        bill_while_suspended,
         segment_us,
         period_us
     from {{ ref('int_rating__segment_charges') }}
+
+),
+
+-- While a contract, or what it has at a site, is paused as a whole.
+paused as (
+
+    select
+        contract_id,
+        term_no,
+        period,
+        site_id,
+        paused_us
+    from {{ ref('int_rating__paused') }}
+    where machine_id is null
 
 ),
 
@@ -285,7 +300,8 @@ select
             when charges.prorate = 'none' and charges.per = 'machine' then machine_totals.machines
             when charges.prorate = 'none' then 1
             when charges.per = 'machine' then machine_totals.occupied_us
-            else charges.segment_us
+            when charges.bill_while_suspended then charges.segment_us
+            else charges.segment_us - coalesce(paused.paused_us, 0)
         end as bigint
     ) as part,
     cast(
@@ -327,6 +343,12 @@ left join destinations
         and rated_lines.period = destinations.period
         and rated_lines.site_id is not distinct from destinations.site_id
         and rated_lines.charge_code = destinations.charge_code
+left join paused
+    on
+        rated_lines.contract_id = paused.contract_id
+        and rated_lines.term_no = paused.term_no
+        and rated_lines.period = paused.period
+        and rated_lines.site_id is not distinct from paused.site_id
 left join site_usage
     on
         rated_lines.contract_id = site_usage.contract_id

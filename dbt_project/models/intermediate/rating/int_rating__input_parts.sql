@@ -178,6 +178,19 @@ occupancy as (
 
 ),
 
+paused as (
+
+    select
+        contract_id,
+        term_no,
+        period,
+        site_id,
+        machine_id,
+        paused_us
+    from {{ ref('int_rating__paused') }}
+
+),
+
 places as (
 
     select
@@ -504,6 +517,15 @@ parts as (
         'book' as kind,
         {{ rows_digest(['term_no', 'site_id', 'machine_id', 'occupied_us']) }} as digest
     from occupancy
+    group by contract_id, period
+    union all
+    select
+        contract_id,
+        period,
+        'pauses' as part,
+        'book' as kind,
+        {{ rows_digest(['term_no', 'site_id', 'machine_id', 'paused_us']) }} as digest
+    from paused
     group by contract_id, period
     union all
     select

@@ -9,7 +9,8 @@ with charges as (
         charge_code,
         charge_model,
         case charge_model when 'index' then 'energy' when 'demand' then 'energy' else metric end as metric,
-        per
+        per,
+        bill_while_suspended
     from {{ ref('int_rating__segment_charges') }}
 
 ),
@@ -53,6 +54,20 @@ occupancy as (
 
 ),
 
+paused as (
+
+    select
+        contract_id,
+        term_no,
+        period,
+        site_id,
+        machine_id,
+        paused_us
+    from {{ ref('int_rating__paused') }}
+    where machine_id is not null
+
+),
+
 tiers as (
 
     select
@@ -79,6 +94,27 @@ units as (
 
 ),
 
+running as (
+
+    select
+        occupancy.contract_id,
+        occupancy.term_no,
+        occupancy.period,
+        occupancy.site_id,
+        occupancy.machine_id,
+        occupancy.occupied_us,
+        occupancy.occupied_us - coalesce(paused.paused_us, 0) as running_us
+    from occupancy
+    left join paused
+        on
+            occupancy.contract_id = paused.contract_id
+            and occupancy.term_no = paused.term_no
+            and occupancy.period = paused.period
+            and occupancy.site_id = paused.site_id
+            and occupancy.machine_id = paused.machine_id
+
+),
+
 placed_charges as (
 
     select
@@ -89,6 +125,7 @@ placed_charges as (
         charges.charge_model,
         charges.metric,
         charges.per,
+        charges.per = 'machine' and not charges.bill_while_suspended as is_free_while_paused,
         charge_sites.site_id
     from charges
     inner join charge_sites
@@ -188,16 +225,19 @@ select
     placed_charges.charge_code,
     placed_charges.site_id,
     cast(null as varchar) as band,
-    occupancy.machine_id,
+    running.machine_id,
     cast(null as decimal(38, 9)) as quantity,
     cast(null as decimal(38, 9)) as estimated_quantity,
     cast(null as decimal(38, 12)) as tier_quantity,
-    occupancy.occupied_us
+    case when placed_charges.is_free_while_paused then running.running_us else running.occupied_us end as occupied_us
 from placed_charges
-inner join occupancy
+inner join running
     on
-        placed_charges.contract_id = occupancy.contract_id
-        and placed_charges.term_no = occupancy.term_no
-        and placed_charges.period = occupancy.period
-        and placed_charges.site_id = occupancy.site_id
-where placed_charges.charge_model = 'recurring' and placed_charges.per in ('site', 'machine')
+        placed_charges.contract_id = running.contract_id
+        and placed_charges.term_no = running.term_no
+        and placed_charges.period = running.period
+        and placed_charges.site_id = running.site_id
+where
+    placed_charges.charge_model = 'recurring'
+    and placed_charges.per in ('site', 'machine')
+    and (running.running_us > 0 or not coalesce(placed_charges.is_free_while_paused, false))

@@ -11,6 +11,7 @@ with charges as (
         per,
         amount,
         prorate,
+        bill_while_suspended,
         segment_us,
         period_us,
         plan_minor_units
@@ -43,6 +44,39 @@ occupancy as (
 
 ),
 
+paused as (
+
+    select
+        contract_id,
+        term_no,
+        period,
+        site_id,
+        machine_id,
+        paused_us
+    from {{ ref('int_rating__paused') }}
+
+),
+
+billable as (
+
+    select
+        occupancy.contract_id,
+        occupancy.term_no,
+        occupancy.period,
+        occupancy.site_id,
+        occupancy.occupied_us,
+        occupancy.occupied_us - coalesce(paused.paused_us, 0) as running_us
+    from occupancy
+    left join paused
+        on
+            occupancy.contract_id = paused.contract_id
+            and occupancy.term_no = paused.term_no
+            and occupancy.period = paused.period
+            and occupancy.site_id = paused.site_id
+            and occupancy.machine_id = paused.machine_id
+
+),
+
 sites_held as (
 
     select
@@ -51,8 +85,10 @@ sites_held as (
         period,
         site_id,
         count(*) as machines,
-        sum(occupied_us) as occupied_us
-    from occupancy
+        count(*) filter (where running_us > 0) as running_machines,
+        sum(occupied_us) as occupied_us,
+        sum(running_us) as running_us
+    from billable
     group by contract_id, term_no, period, site_id
 
 ),
@@ -67,10 +103,19 @@ per_contract as (
         charges.charge_model,
         cast(null as varchar) as site_id,
         charges.amount,
+        charges.prorate,
         charges.plan_minor_units,
-        case charges.prorate when 'none' then 1 else charges.segment_us end as part,
-        case charges.prorate when 'none' then 1 else charges.period_us end as whole
+        charges.period_us,
+        charges.segment_us - case when charges.bill_while_suspended then 0 else coalesce(paused.paused_us, 0) end as billed_us,
+        cast(null as bigint) as billed_machines
     from charges
+    left join paused
+        on
+            charges.contract_id = paused.contract_id
+            and charges.term_no = paused.term_no
+            and charges.period = paused.period
+            and paused.site_id is null
+            and paused.machine_id is null
     where charges.per = 'contract'
 
 ),
@@ -85,14 +130,20 @@ per_place as (
         charges.charge_model,
         sites_held.site_id,
         charges.amount,
+        charges.prorate,
         charges.plan_minor_units,
+        charges.period_us,
         case
-            when charges.per = 'site' and charges.prorate = 'none' then 1
-            when charges.per = 'site' then charges.segment_us
-            when charges.prorate = 'none' then sites_held.machines
-            else sites_held.occupied_us
-        end as part,
-        case charges.prorate when 'none' then 1 else charges.period_us end as whole
+            when charges.per = 'site' and charges.bill_while_suspended then charges.segment_us
+            when charges.per = 'site' then charges.segment_us - coalesce(paused.paused_us, 0)
+            when charges.bill_while_suspended then sites_held.occupied_us
+            else sites_held.running_us
+        end as billed_us,
+        case
+            when charges.per = 'site' then null
+            when charges.bill_while_suspended then sites_held.machines
+            else sites_held.running_machines
+        end as billed_machines
     from charges
     inner join charge_sites
         on
@@ -105,7 +156,48 @@ per_place as (
             and charges.term_no = sites_held.term_no
             and charges.period = sites_held.period
             and charge_sites.site_id = sites_held.site_id
+    left join paused
+        on
+            sites_held.contract_id = paused.contract_id
+            and sites_held.term_no = paused.term_no
+            and sites_held.period = paused.period
+            and sites_held.site_id = paused.site_id
+            and paused.machine_id is null
     where charges.per in ('site', 'machine')
+
+),
+
+placed as (
+
+    select
+        contract_id,
+        term_no,
+        period,
+        charge_code,
+        charge_model,
+        site_id,
+        amount,
+        prorate,
+        plan_minor_units,
+        period_us,
+        billed_us,
+        billed_machines
+    from per_contract
+    union all
+    select
+        contract_id,
+        term_no,
+        period,
+        charge_code,
+        charge_model,
+        site_id,
+        amount,
+        prorate,
+        plan_minor_units,
+        period_us,
+        billed_us,
+        billed_machines
+    from per_place
 
 ),
 
@@ -120,22 +212,10 @@ held as (
         site_id,
         amount,
         plan_minor_units,
-        part,
-        whole
-    from per_contract
-    union all
-    select
-        contract_id,
-        term_no,
-        period,
-        charge_code,
-        charge_model,
-        site_id,
-        amount,
-        plan_minor_units,
-        part,
-        whole
-    from per_place
+        case prorate when 'none' then coalesce(billed_machines, 1) else billed_us end as part,
+        case prorate when 'none' then 1 else period_us end as whole
+    from placed
+    where billed_us > 0
 
 )
 

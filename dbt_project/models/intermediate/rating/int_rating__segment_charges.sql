@@ -54,6 +54,7 @@ charges as (
         percent,
         first_months,
         max_amount,
+        bill_while_suspended,
         is_site_limited
     from {{ source('book', 'charges') }}
 
@@ -92,6 +93,7 @@ select
     charges.percent,
     charges.first_months,
     charges.max_amount,
+    charges.bill_while_suspended,
     charges.is_site_limited
 from segments
 inner join due
