@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporters.collections.model import Receivable
-from exporters.statements.files import rendered_files
+from exporters.statements.files import RenderedFolder
 from exporters.statements.text import file_stem
 
 MOST_MAIL_BYTES = 10_000_000
@@ -60,13 +60,14 @@ def statements_of(
     """
     files: list[Attachment] = []
     missing: list[str] = []
+    folders: dict[str, RenderedFolder] = {}
     for receivable in receivables:
-        number = receivable.statement_number
-        found = rendered_files(
-            reports_dir / receivable.period, number, receivable.statement_id, suffixes=("pdf",)
-        )
+        number, period = receivable.statement_number, receivable.period
+        folder = folders.get(period) or RenderedFolder(reports_dir / period)
+        folders[period] = folder
+        found = folder.files(number, receivable.statement_id, suffixes=("pdf",))
         if not found:
-            missing.append(f"{number}: no PDF in {reports_dir / receivable.period}")
+            missing.append(f"{number}: no PDF in {reports_dir / period}")
             continue
         try:
             content = found[0].read_bytes()

@@ -78,24 +78,27 @@ def read_index(folder: Path) -> dict[str, Rendered]:
         return {}
 
 
-def rendered_files(
-    folder: Path, number: str, statement_id: str, *, suffixes: Collection[str]
-) -> list[Path]:
-    """The files of one issued statement; none that the folder's index says show another one."""
-    index = read_index(folder)
-    stem = next(
-        (s for s, r in index.items() if r.statement_id == statement_id and not _is_preview(s)),
-        file_stem(number),
-    )
-    known = index.get(stem)
-    if known is not None and known.statement_id != statement_id:
-        return []
-    paths = [folder / f"{stem}.{suffix}" for suffix in suffixes]
-    return [path for path in paths if path.is_file()]
+class RenderedFolder:
+    """The rendered files of a folder, by the statement that they show."""
 
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._index = read_index(folder)
+        self._stems = {
+            rendered.statement_id: stem
+            for stem, rendered in self._index.items()
+            if not stem.startswith(_PREVIEW)
+        }
 
-def _is_preview(stem: str) -> bool:
-    return stem.startswith(_PREVIEW)
+    def files(self, number: str, statement_id: str, *, suffixes: Collection[str]) -> list[Path]:
+        """The files of one issued statement, in the order of `suffixes` (without dot); none that
+        the folder's index says show another one."""
+        stem = self._stems.get(statement_id) or file_stem(number)
+        known = self._index.get(stem)
+        if known is not None and known.statement_id != statement_id:
+            return []
+        paths = [self._folder / f"{stem}.{suffix}" for suffix in suffixes]
+        return [path for path in paths if path.is_file()]
 
 
 def write_index(folder: Path, index: Mapping[str, Rendered]) -> None:

@@ -17,7 +17,7 @@ import httpx
 
 from exporters.ledger import Ledger
 from exporters.reconcile.gate import require_reconciled
-from exporters.statements.files import rendered_files
+from exporters.statements.files import RenderedFolder
 from exporters.xero import records
 from exporters.xero.compare import APPROVED, WAITING
 from exporters.xero.config import XeroConfig
@@ -66,9 +66,9 @@ def publish(
     if not statements:
         return report
     facts = read_book(marts_path)
-    folder = reports_dir or config.data_dir / "reports" / period
+    folder = RenderedFolder(reports_dir or config.data_dir / "reports" / period)
     rendered = {
-        one.number: rendered_files(folder, one.number, one.statement_id, suffixes=("pdf", "xlsx"))
+        one.number: folder.files(one.number, one.statement_id, suffixes=("pdf", "xlsx"))
         for one in statements
     }
     try:
