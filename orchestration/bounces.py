@@ -5,10 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from exporters.collections.addresses import is_address
 from exporters.collections.bounces import BouncesReport, MailboxSettings, take_bounces
 from exporters.ledger import Ledger
 from orchestration.rehearsal import refuse_outside_mailbox
 from orchestration.settings import Clock, DataDir, SettingsError
+
+
+def bounce_address(env: Mapping[str, str]) -> str | None:
+    """Where undeliverable mail comes back to, if said. Raises SettingsError for what is no
+    address."""
+    address = env.get("M2C_BOUNCE_ADDRESS") or None
+    if address and not is_address(address):
+        raise SettingsError(f"M2C_BOUNCE_ADDRESS {address!r} is not an e-mail address")
+    return address
 
 
 def take_returned_mail(

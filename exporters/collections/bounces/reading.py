@@ -232,8 +232,9 @@ def _message_ids(mail: Message) -> Iterator[str]:
         elif kind in _HEADER_PARTS:
             headers = email.message_from_string(_text(part), policy=compat32)
             yield from _ID.findall(_header(headers, "Message-ID"))
-    for name in ("In-Reply-To", "References"):
-        yield from _ID.findall(_header(mail, name))
+    yield from _ID.findall(_header(mail, "In-Reply-To"))
+    # The last one is what is answered; those before it are what that one answered.
+    yield from reversed(_ID.findall(_header(mail, "References")))
     for part in _parts(mail):
         if part.get_content_maintype() == "text" and part.get_content_type() not in _HEADER_PARTS:
             for found in _ID_IN_TEXT.findall(_text(part)):

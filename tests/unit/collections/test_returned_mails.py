@@ -73,6 +73,8 @@ def test_the_message_is_named_in_several_ways() -> None:
     assert read_returned(named).message_ids == (OURS,)
     assert read_returned(mails.RECEIPT).message_ids == (OURS,)
     assert read_returned(mails.OUT_OF_OFFICE).message_ids == (OURS,)
+    answered = mails.OUT_OF_OFFICE.replace(b"In-Reply-To:", b"References: <first@x.example>")
+    assert read_returned(answered).message_ids == (OURS, "first@x.example")
     token = bounce_token(OURS)
     verp = read_returned(dsn(message_id=None, to=f"bounces+{token}@hosting.example"))
     assert verp.message_ids == ()
