@@ -13,7 +13,7 @@ from orchestration.defs.billing.assets import billing_assets
 from orchestration.defs.care.assets import data_dir_backup
 from orchestration.defs.collections.assets import alert_notices, reminders
 from orchestration.defs.collections.bounces import returned_mail
-from orchestration.defs.collections.machines import resumed_machines, suspended_machines
+from orchestration.defs.collections.machines import machine_resumptions, machine_suspensions
 from orchestration.defs.invoicing.assets import invoicing_assets
 from orchestration.defs.invoicing.bank import bank_files, bank_payments
 from orchestration.defs.jobs import (
@@ -61,8 +61,8 @@ def build_definitions(data_dir: DataDir) -> dg.Definitions:
             returned_mail,
             reminders,
             alert_notices,
-            suspended_machines,
-            resumed_machines,
+            machine_suspensions,
+            machine_resumptions,
             data_dir_backup,
         ],
         jobs=JOBS,

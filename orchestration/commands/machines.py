@@ -37,7 +37,7 @@ def suspend_machines(
     if approve is None:
         if by or reason:
             raise click.UsageError("--by and --reason go with --approve")
-        return app.answer(switch_machines(app, "suspend", "suspended_machines", apply=apply))
+        return app.answer(switch_machines(app, "suspend", "machine_suspensions", apply=apply))
     if apply:
         raise click.UsageError("approve first, then run `m2c suspend --apply`")
     return _approve(app, approve, *_who_and_why("--approve", by, reason))
@@ -87,10 +87,10 @@ def resume_machines(
     if payer is None:
         if by or reason:
             raise click.UsageError("--by and --reason go with --payer")
-        return app.answer(switch_machines(app, "resume", "resumed_machines", apply=apply))
+        return app.answer(switch_machines(app, "resume", "machine_resumptions", apply=apply))
     who, why = _who_and_why("--payer", by, reason)
     return app.answer(
         switch_machines(
-            app, "resume", "resumed_machines", apply=apply, payer=payer, by=who, reason=why
+            app, "resume", "machine_resumptions", apply=apply, payer=payer, by=who, reason=why
         )
     )

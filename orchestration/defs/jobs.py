@@ -111,12 +111,12 @@ bounces = dg.define_asset_job(
 )
 suspend = dg.define_asset_job(
     "suspend",
-    dg.AssetSelection.assets("suspended_machines"),
+    dg.AssetSelection.assets("machine_suspensions"),
     description="Plan or make the pausing of machines that is due; what is paid runs again first.",
 )
 resume = dg.define_asset_job(
     "resume",
-    dg.AssetSelection.assets("resumed_machines"),
+    dg.AssetSelection.assets("machine_resumptions"),
     description="Plan or make machines run again whose payer owes nothing overdue any more.",
 )
 
@@ -231,7 +231,7 @@ def daily_suspensions(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Every day, after the reminders: machines are paused where the notices are over."""
     return dg.RunRequest(
         run_key=str(context.scheduled_execution_time.date()),
-        run_config={"ops": {"suspended_machines": {"config": {"apply": True}}}},
+        run_config={"ops": {"machine_suspensions": {"config": {"apply": True}}}},
     )
 
 
@@ -240,7 +240,7 @@ def hourly_resumptions(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Every hour, after payments were read: machines run again whose payer owes nothing overdue."""
     return dg.RunRequest(
         run_key=context.scheduled_execution_time.isoformat(),
-        run_config={"ops": {"resumed_machines": {"config": {"apply": True}}}},
+        run_config={"ops": {"machine_resumptions": {"config": {"apply": True}}}},
     )
 
 

@@ -42,7 +42,7 @@ class ResumeConfig(SwitchConfig):
     pool=POOL,
     deps=[dg.AssetKey("payments_received"), dg.AssetKey("reminders")],
 )
-def suspended_machines(config: SwitchConfig, data_dir: DataDirResource) -> dg.MaterializeResult:
+def machine_suspensions(config: SwitchConfig, data_dir: DataDirResource) -> dg.MaterializeResult:
     """Machines of payers who were given notice and did not pay, paused; those of payers who owe
     nothing overdue any more resumed before. Payments are read right before anything is switched."""
     layout, clock = data_dir.layout(), data_dir.clock()
@@ -72,9 +72,9 @@ def suspended_machines(config: SwitchConfig, data_dir: DataDirResource) -> dg.Ma
     owners=OWNERS["collections"],
     kinds={"power"},
     pool=POOL,
-    deps=[dg.AssetKey("payments_received"), dg.AssetKey("suspended_machines")],
+    deps=[dg.AssetKey("payments_received"), dg.AssetKey("machine_suspensions")],
 )
-def resumed_machines(config: ResumeConfig, data_dir: DataDirResource) -> dg.MaterializeResult:
+def machine_resumptions(config: ResumeConfig, data_dir: DataDirResource) -> dg.MaterializeResult:
     """Machines that run again: their payer owes nothing overdue any more, or a person said so."""
     layout, clock = data_dir.layout(), data_dir.clock()
     with (

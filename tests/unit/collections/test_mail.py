@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -167,6 +168,40 @@ def test_the_text_can_be_read_at_72_columns(world: World, invoice: Invoices) -> 
         text = bodies(message)[0]
         assert link in text
         assert max(len(line) for line in text.splitlines() if link not in line) <= 72
+
+
+class Balanced(HTMLParser):
+    """Fails where a tag is not closed in its turn or an attribute stands twice."""
+
+    VOID = frozenset({"br", "meta"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        assert len(set(names)) == len(names), (tag, names)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("link", ["https://in.xero.com/a?b=1&c=2", None])
+def test_the_page_is_well_formed(world: World, invoice: Invoices, link: str | None) -> None:
+    situation = world(
+        receivables=(invoice(online_url=link),), credits={("NORDIC", "EUR"): Decimal(1)}
+    )
+    _, message = composed(situation)
+    _, notice = noticed("suspended", situation.payers["NORDIC"])
+    for page in (bodies(message)[1], bodies(notice)[1]):
+        parser = Balanced()
+        parser.feed(page)
+        parser.close()
+        assert parser.open == []
+        assert page.startswith("<!doctype html>")
 
 
 def attached(*sizes: int) -> Attachments:

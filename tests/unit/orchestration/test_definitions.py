@@ -12,7 +12,10 @@ OURS = {
         *("approvals", "close_decisions", "issued_statements", "review_sheet"),
         "statement_reports",
     },
-    "collections": {"alert_notices", "reminders", "returned_mail"},
+    "collections": {
+        *("alert_notices", "reminders", "returned_mail"),
+        *("machine_resumptions", "machine_suspensions"),
+    },
     "invoicing": {"bank_files", "bank_payments", "payments_received", "xero_invoices"},
     "landing": {"compacted_days", "landed_batches", "landing/readings"},
     "ledger": {"ledger", "ledger_extract"},
@@ -53,7 +56,7 @@ MARTS = {
     *("disputes", "statement_inputs"),
     *("adjustments", "line_bands", "line_bases", "line_calculations", "line_days", "line_events"),
     *("credits", "landed_files", "line_machines", "reading_edits", "usage_batches", "usage_units"),
-    "statement_history",
+    *("statement_history", "suspended_machines"),
 }
 JOBS = {
     "approve": {"approvals"},
@@ -76,6 +79,8 @@ JOBS = {
     "publish": {"xero_invoices"},
     "refresh": {"ledger_extract", "build_context", "published_marts"},
     "remind": {"reminders"},
+    "resume": {"machine_resumptions"},
+    "suspend": {"machine_suspensions"},
     "reports": {"statement_reports"},
 }
 POOLS = {
@@ -91,6 +96,8 @@ POOLS = {
     "landed_batches": "warehouse",
     "ledger_extract": "warehouse",
     "payments_received": "xero",
+    "machine_resumptions": "machines",
+    "machine_suspensions": "machines",
     "reminders": "warehouse",
     "returned_mail": "warehouse",
     "statement_lines": "warehouse",
@@ -153,7 +160,7 @@ def test_one_at_a_time_writes_the_warehouse_and_talks_to_xero(definitions: dg.De
         for pool in graph.get(key).pools or ()
     }
     assert {name: found.get(name) for name in POOLS} == POOLS
-    assert set(found.values()) == {"backup", "warehouse", "xero"}
+    assert set(found.values()) == {"backup", "machines", "warehouse", "xero"}
 
 
 def test_schedules_are_delivered_switched_off(definitions: dg.Definitions) -> None:
@@ -166,6 +173,8 @@ def test_schedules_are_delivered_switched_off(definitions: dg.Definitions) -> No
         "hourly_bank": ("45 * * * *", "bank", "UTC"),
         "hourly_bounces": ("50 * * * *", "bounces", "UTC"),
         "daily_reminders": ("0 8 * * *", "remind", "UTC"),
+        "daily_suspensions": ("0 9 * * *", "suspend", "UTC"),
+        "hourly_resumptions": ("30 * * * *", "resume", "UTC"),
         "nightly_backup": ("0 5 * * *", "backup", "UTC"),
     }
     assert {s.default_status for s in schedules} == {dg.DefaultScheduleStatus.STOPPED}

@@ -57,3 +57,23 @@ select
     first_seen,
     status
 from {{ ref('int_billing__bank_exceptions') }}
+union all
+select
+    exception_id,
+    kind,
+    'warning' as severity,
+    period,
+    site_id,
+    cast(null as varchar) as meter_id,
+    machine_id,
+    contract_id,
+    cast(null as varchar) as event_id,
+    payer_id,
+    cast(null as varchar) as statement_id,
+    day,
+    cast(1 as bigint) as occurrences,
+    cast(quantity as decimal(38, 9)) as quantity,
+    detail,
+    first_seen,
+    status
+from {{ ref('int_billing__suspension_exceptions') }}
