@@ -29,7 +29,12 @@ from exporters.marts import MartsError, open_marts
 from orchestration import queries
 from orchestration.backups.manifest import BackupError
 from orchestration.bookdiff import words_since
-from orchestration.commands import bank, machines, xero  # noqa: F401 - they add their commands to `cli`
+from orchestration.commands import (  # noqa: F401 - they add their commands to `cli`
+    bank,
+    machines,
+    mail,
+    xero,
+)
 from orchestration.commands.base import (
     DAY,
     FILE,
@@ -44,6 +49,7 @@ from orchestration.edits import NoEditError, describe, span_of_exception, touche
 from orchestration.faults import disk_in_words
 from orchestration.ledger import actor_named, open_ledger
 from orchestration.locks import LockBusyError, hold
+from orchestration.mailtexts import check_texts
 from orchestration.runs import log_path
 from orchestration.settings import (
     DataDir,
@@ -803,10 +809,11 @@ def book() -> None:
 def check(app: App) -> int:
     """Validate every file of the book and show all faults at once."""
     loaded = load_book(app.data_dir.book)
+    warnings = [*loaded.warnings, *check_texts(loaded, app.data_dir.mail_texts)]
     if app.terminal.as_json:
-        app.terminal.json({"book_version": loaded.version, "warnings": loaded.warnings})
+        app.terminal.json({"book_version": loaded.version, "warnings": warnings})
     else:
-        app.terminal.lines([f"book {loaded.version} is sound", *loaded.warnings])
+        app.terminal.lines([f"book {loaded.version} is sound", *warnings])
     return DONE
 
 

@@ -12,6 +12,7 @@ from orchestration.dbt import OWNERS, dbt_resource
 from orchestration.defs.billing.assets import billing_assets
 from orchestration.defs.care.assets import data_dir_backup
 from orchestration.defs.collections.assets import alert_notices, reminders
+from orchestration.defs.collections.bounces import returned_mail
 from orchestration.defs.collections.machines import machine_resumptions, machine_suspensions
 from orchestration.defs.invoicing.assets import invoicing_assets
 from orchestration.defs.invoicing.bank import bank_files, bank_payments
@@ -57,6 +58,7 @@ def build_definitions(data_dir: DataDir) -> dg.Definitions:
             *invoicing_assets(data_dir),
             bank_files,
             bank_payments,
+            returned_mail,
             reminders,
             alert_notices,
             machine_suspensions,

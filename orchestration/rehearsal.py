@@ -12,6 +12,17 @@ _TARGETS = ("M2C_XERO_API_URL", "M2C_XERO_IDENTITY_URL", "M2C_SMTP_URL")
 _OPTIONAL = ("M2C_SMTP_URL",)
 
 
+def refuse_outside_mailbox(env: Mapping[str, str]) -> None:
+    """Raise SettingsError when `M2C_NOW` is set and the mailbox for returned mail, in which mails
+    would be marked, is not on loopback."""
+    url = env.get("M2C_BOUNCES_IMAP_URL")
+    if is_rehearsal(env) and url and not is_loopback(url):
+        raise SettingsError(
+            "M2C_NOW is set, so this is a rehearsal, but M2C_BOUNCES_IMAP_URL points at "
+            f"{urlsplit(url).hostname or 'another machine'}. Unset one of them."
+        )
+
+
 def refuse_outside_loopback(env: Mapping[str, str]) -> None:
     """Raise SettingsError when `M2C_NOW` is set and a host that would be acted on is not loopback.
 

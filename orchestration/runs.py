@@ -24,7 +24,9 @@ Report = dict[str, Any]
 # close asks of a build must be what it then decides on. Whoever waits does so outside of Dagster,
 # whose pools would keep it waiting for a run that was killed.
 _LOCK_OF_JOB = {
-    **dict.fromkeys(("build", "close", "compact", "issue", "refresh", "remind", "bank"), "runs"),
+    **dict.fromkeys(
+        ("build", "close", "compact", "issue", "refresh", "remind", "bank", "bounces"), "runs"
+    ),
     **dict.fromkeys(("publish", "payments", "post_payments"), "xero-runs"),
 }
 

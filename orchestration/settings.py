@@ -45,6 +45,11 @@ class DataDir:
         return self.root / "book"
 
     @property
+    def mail_texts(self) -> Path:
+        """Texts of mails that the book changes or adds, a file a language."""
+        return self.book / "mail"
+
+    @property
     def landing(self) -> Path:
         return self.root / "landing"
 
@@ -98,6 +103,15 @@ class DataDir:
     @property
     def bank_taken(self) -> Path:
         return self.root / "bank" / "taken"
+
+    @property
+    def bounces_inbox(self) -> Path:
+        """Where mails that came back are dropped; taken ones go to `bounces_taken`."""
+        return self.root / "bounces" / "inbox"
+
+    @property
+    def bounces_taken(self) -> Path:
+        return self.root / "bounces" / "taken"
 
     @property
     def outbox(self) -> Path:

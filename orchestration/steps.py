@@ -264,6 +264,14 @@ def send_reminders(app: App, *, apply: bool) -> Report:
     return outcome.reports["reminders"]
 
 
+def note_bounces(app: App, *, apply: bool) -> Report:
+    with app.terminal.step("reading returned mail" + ("" if apply else " (plan only)")):
+        outcome = app.runner.run("bounces", config={"returned_mail": {"apply": apply}})
+    if apply and outcome.reports["returned_mail"]["bounced"]:
+        refresh_marts(app)
+    return outcome.reports["returned_mail"]
+
+
 def switch_machines(app: App, job: str, asset: str, *, apply: bool, **order: str) -> Report:
     """Run the job that pauses or resumes machines."""
     doing = {"suspend": "suspending", "resume": "resuming"}[job]

@@ -250,6 +250,7 @@ def read_draft(book_dir: Path, findings: Findings) -> Draft:
     draft.xero = _mapping(draft, "xero.yml", XeroMapping)
     _read_sources(draft)
     _read_plans(draft)
+    _read_mail_texts(draft)
     return draft
 
 
@@ -389,6 +390,24 @@ def _read_plans(draft: Draft) -> None:
         )
         draft.names["plan"] = None
         draft.charge_codes = None
+
+
+def _read_mail_texts(draft: Draft) -> None:
+    """Texts of mails, a file a language. What may stand in them is for those to say who write
+    mails; here they are sound YAML, and part of what the book says."""
+    folder = draft.book_dir / "mail"
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        name = f"mail/{path.name}"
+        if path.name.startswith((".", "~")):
+            continue
+        if path.suffix == ".yml" and path.is_file():
+            source = _open(draft, name)
+            if source is not None and not isinstance(source.data, dict | None):
+                draft.fault_at(source, (), "expected a mapping with labels and templates")
+        elif path.suffix.lower() in {".yml", ".yaml", ".csv"}:
+            draft.findings.fault(
+                name, None, None, None, "would be overlooked; texts are a file such as de.yml"
+            )
 
 
 def _read_plan(draft: Draft, name: str) -> None:

@@ -1,63 +1,69 @@
-"""The messages themselves: from a planned message to the bytes of a mail, text and HTML.
+"""The messages themselves: from a planned message to a mail, text and HTML.
 
-Texts are in `texts/<language>.yml`, by the template that a dunning stage names; the frame around
-them is in `templates/`. Nothing is sent here. The same message, sender and instant give the same
-bytes, and a message's id follows from payer, day and address, so it can be recognised again.
+Which words is `texts` (built in, and the book's), the frame around them is in `templates/`, headers
+and bytes are `letter`. Nothing is sent here. The same message, sender, texts, files and instant
+give the same bytes, and a message's id follows from payer, day and address, so it can be recognised
+again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Literal
+from urllib.parse import quote, unquote
 
-import yaml
 from babel.numbers import get_currency_precision
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from exporters.collections.addresses import domain_of, is_address
-from exporters.collections.model import Escalation, Message, OverdueInvoice
-from exporters.statements.formats import Formats, formats_for, language_of
+from exporters.collections import attachments
+from exporters.collections.addresses import is_address
+from exporters.collections.attachments import Attachments
+from exporters.collections.letter import (
+    FALLBACK_ADDRESS,
+    Body,
+    Mail,
+    Sender,
+    address,
+    assemble,
+    sender_domain,
+)
+from exporters.collections.model import Escalation, Message, OverdueInvoice, Payer
+from exporters.collections.texts import Texts, Words, built_in_texts
+from exporters.statements.formats import DEFAULT_LANGUAGE, Formats, formats_for
 from exporters.statements.text import one_line, web_link
 
-_HERE = Path(__file__).parent
-FALLBACK_ADDRESS = "billing@localhost"
-_SETTLED_NAME_LENGTH = 120
+__all__ = [
+    "STAGES_HEADER",
+    "Mail",
+    "Sender",
+    "TextsError",
+    "compose",
+    "compose_escalation",
+    "compose_notice",
+    "escalation_id_for",
+    "message_id_for",
+    "notice_names",
+    "role_address",
+    "sender_domain",
+    "stages_in",
+]
+
+STAGES_HEADER = "X-M2C-Stages"
+"""Names each invoice of a reminder with the stage it has reached, whatever words say it."""
+_WIDTH = 72
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sender:
-    """The seller in whose name a message goes out; `bank` is its account per currency, in one
-    line."""
-
-    name: str
-    email: str | None = None
-    lines: tuple[str, ...] = ()
-    bank: Mapping[str, str] | None = None
-
-    @property
-    def address(self) -> str:
-        return self.email if self.email and is_address(self.email) else FALLBACK_ADDRESS
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mail:
-    """A mail ready to go: `recipients` are the envelope's (To and Cc), `content` its bytes."""
-
-    message_id: str
-    sender: str
-    recipients: tuple[str, ...]
-    subject: str
-    content: bytes
+class TextsError(Exception):
+    """There are no words to write a mail with; str() says which and why."""
 
 
 def message_id_for(*, payer_id: str, day: date, recipient: str, domain: str) -> str:
@@ -72,99 +78,136 @@ def escalation_id_for(*, payer_id: str, address: str, domain: str) -> str:
     return f"m2c.{hashlib.sha256(seed.encode()).hexdigest()[:32]}@{domain}"
 
 
-def template_names() -> frozenset[str]:
-    """The texts there are, by the name that a dunning stage uses."""
-    return frozenset(_texts("en")["templates"])
-
-
-def languages() -> frozenset[str]:
-    """The languages there are texts in."""
-    return frozenset(path.stem for path in (_HERE / "texts").glob("*.yml"))
-
-
 def notice_names() -> dict[str, frozenset[str]]:
-    """The templates by the name of the notice that a message shows beside each invoice, in any
-    language."""
+    """The built-in templates by the name of the notice that a message shows beside each invoice, in
+    any language."""
     found: dict[str, set[str]] = {}
-    for language in languages():
-        for template, words in _texts(language)["templates"].items():
-            found.setdefault(words["name"], set()).add(template)
+    for words in built_in_texts().words.values():
+        for template, those in words["templates"].items():
+            found.setdefault(those["name"], set()).add(template)
     return {name: frozenset(templates) for name, templates in found.items()}
 
 
-def compose(message: Message, *, sender: Sender, message_id: str, now: datetime) -> Mail:
-    """The mail of a planned message, dated `now`."""
-    language = language_of(message.payer.language, languages())
-    formats = formats_for(message.payer.language if language != "en" else None)
-    texts = _texts(language)
+def stages_in(header: str) -> dict[str, str]:
+    """The stage by statement number that the value of a `STAGES_HEADER` names."""
+    pairs = (part.strip().partition("=") for part in header.split(","))
+    return {unquote(number): unquote(stage) for number, found, stage in pairs if found}
+
+
+def compose(
+    message: Message,
+    *,
+    sender: Sender,
+    message_id: str,
+    now: datetime,
+    texts: Texts | None = None,
+    files: Attachments = attachments.NONE,
+) -> Mail:
+    """The mail of a planned message, dated `now`, with the PDFs of `files`.
+
+    Raises TextsError where `texts` have no sound words for it.
+    """
     template = message.stage.template or message.stage.stage
-    words = texts["templates"].get(template) or _texts("en")["templates"][template]
+    writing = _Writing.of(message.payer, template, message.currency, texts)
     filling = {
         "count": len(message.invoices),
         "first_number": one_line(message.invoices[0].receivable.statement_number),
         "name": one_line(message.payer.name),
     }
-    subject = words["subject_one" if len(message.invoices) == 1 else "subject_many"].format_map(
-        filling
-    )
-    labels = texts["labels"]
-    money = _Money(formats=formats, currency=message.currency)
-    context = {
-        "lang": language,
-        "subject": subject,
-        "title": words["name"],
-        "labels": labels,
-        "greeting": labels["greeting"].format_map(filling),
-        "opening": [text.format_map(filling) for text in words["opening"]],
-        "closing": [text.format_map(filling) for text in words["closing"]],
-        "rows": [_row(invoice, texts, formats, money) for invoice in message.invoices],
-        "overdue": money(message.overdue),
-        "credit": money(message.credit) if message.credit else None,
-        "to_pay": money(message.to_pay),
-        "bank": one_line((sender.bank or {}).get(message.currency)),
-        "sender_name": one_line(sender.name),
-        "sender_lines": [one_line(line) for line in sender.lines if line],
-    }
-    copies = _copies(message, sender)
-    return _assemble(
+    context = writing.context(filling, one=len(message.invoices) == 1, sender=sender)
+    context |= writing.invoices(message.invoices, message.overdue, message.credit)
+    context["attached"] = writing.attached(files)
+    return assemble(
         sender=sender,
-        to=_address(message.payer.name, message.payer.email),
-        copies=copies,
-        subject=subject,
+        to=address(message.payer.name, message.payer.email),
+        copies=_copies(message, sender),
+        subject=str(context["subject"]),
         message_id=message_id,
         now=now,
-        text=_render("reminder.txt", context),
-        html=_render("reminder.html", context),
+        body=_body("reminder", context),
+        thread=message.thread,
+        notes={STAGES_HEADER: _stages(message.invoices)},
+        files=files.files,
+    )
+
+
+def compose_notice(
+    kind: Literal["suspended", "resumed"],
+    payer: Payer,
+    *,
+    sender: Sender,
+    invoices: Sequence[OverdueInvoice],
+    machines_by_site: Mapping[str, int],
+    currency: str,
+    message_id: str,
+    now: datetime,
+    credit: Decimal = Decimal(0),
+    thread: Sequence[str] = (),
+    texts: Texts | None = None,
+) -> Mail:
+    """The mail that says that machines were paused (`suspended`: with the invoices to pay) or run
+    again (`resumed`: with the machines only).
+
+    machines_by_site: how many machines, by the site's name as the payer knows it. currency: that of
+    `invoices` and `credit` (what the payer has with us). thread: ids of earlier messages about the
+    same invoices, the first one first. Raises TextsError where `texts` have no sound words for it.
+    """
+    writing = _Writing.of(payer, kind, currency, texts)
+    count = sum(machines_by_site.values())
+    filling = {"name": one_line(payer.name), "machines": writing.formats.quantity(Decimal(count))}
+    context = writing.context(filling, one=count == 1, sender=sender)
+    context["sites"] = [
+        {"name": one_line(site), "machines": writing.formats.quantity(Decimal(machines))}
+        for site, machines in sorted(machines_by_site.items())
+    ]
+    context["machines"] = filling["machines"]
+    asked = invoices if kind == "suspended" else ()
+    overdue = sum((i.receivable.amount_due for i in asked), Decimal(0))
+    context |= writing.invoices(asked, overdue, credit if asked else Decimal(0))
+    return assemble(
+        sender=sender,
+        to=address(payer.name, payer.email),
+        subject=str(context["subject"]),
+        message_id=message_id,
+        now=now,
+        body=_body("notice", context),
+        thread=thread,
     )
 
 
 def compose_escalation(
-    escalation: Escalation, *, sender: Sender, message_id: str, now: datetime
+    escalation: Escalation,
+    *,
+    sender: Sender,
+    message_id: str,
+    now: datetime,
+    texts: Texts | None = None,
 ) -> Mail:
-    """The mail that asks the responsible person for a payer's right address."""
-    words = _texts("en")["escalation"]
+    """The mail that asks the responsible person for a payer's right address; in the built-in words
+    where the book's English ones have a fault."""
+    own = texts if texts and DEFAULT_LANGUAGE not in texts.broken else None
+    words = (own or built_in_texts()).escalation()
     formats = formats_for("en")
     filling = {
         "payer_id": escalation.payer.payer_id,
         "name": one_line(escalation.payer.name),
         "address": one_line(escalation.address),
     }
-    lines = [text.format_map(filling) for text in words["body"]]
-    lines += [
+    invoices = "\n".join(
         f"  {one_line(i.receivable.statement_number)}: "
         f"{_Money(formats=formats, currency=i.receivable.currency)(i.receivable.amount_due)},"
         f" {i.days_overdue} days"
         for i in escalation.invoices
-    ]
-    return _assemble(
+    )
+    paragraphs = [text.format_map(filling) for text in words["body"]]
+    paragraphs[-1] = "\n".join(part for part in (paragraphs[-1], invoices) if part)
+    return assemble(
         sender=sender,
         to=role_address(escalation.responsible, sender),
-        copies=(),
         subject=words["subject"].format_map(filling),
         message_id=message_id,
         now=now,
-        text="\n\n".join(lines[:2]) + "\n\n" + "\n".join(lines[2:]) + "\n",
-        html=None,
+        body=Body(text=_wrapped("\n\n".join(paragraphs) + "\n")),
     )
 
 
@@ -173,7 +216,7 @@ def role_address(role: str, sender: Sender) -> Address:
     address is that address; any other is named at the seller's address."""
     if is_address(role):
         return Address(addr_spec=role)
-    return _address(role, sender.address)
+    return address(role, sender.address)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,94 +229,139 @@ class _Money:
         return f"{self.currency}\u00a0{self.formats.amount(value, minor_units=digits)}"
 
 
-def _row(
-    invoice: OverdueInvoice, texts: Mapping[str, Any], formats: Formats, money: _Money
-) -> dict[str, object]:
-    receivable = invoice.receivable
-    notice = None
-    if invoice.stage is not None:
-        notice = invoice.stage.template or invoice.stage.stage
-    elif invoice.last_stage:
+@dataclass(frozen=True, kw_only=True)
+class _Writing:
+    """One language and one template: what a mail to a payer is written with."""
+
+    texts: Texts
+    language: str
+    words: Words
+    labels: Mapping[str, str]
+    formats: Formats
+    money: _Money
+
+    @classmethod
+    def of(cls, payer: Payer, template: str, currency: str, texts: Texts | None) -> _Writing:
+        texts = texts or built_in_texts()
+        if problem := texts.why_not(payer.language, template):
+            raise TextsError(problem)
+        language = texts.language_for(payer.language, template)
+        formats = formats_for(payer.language if language != DEFAULT_LANGUAGE else None)
+        return cls(
+            texts=texts,
+            language=language,
+            words=texts.template(language, template),
+            labels=texts.labels(language),
+            formats=formats,
+            money=_Money(formats=formats, currency=currency),
+        )
+
+    def context(
+        self, filling: Mapping[str, object], *, one: bool, sender: Sender
+    ) -> dict[str, object]:
+        """What every mail shows."""
+        words = self.words
+        return {
+            "lang": self.language,
+            "subject": one_line(
+                words["subject_one" if one else "subject_many"].format_map(filling)
+            ),
+            "title": words["name"],
+            "labels": self.labels,
+            "greeting": self.labels["greeting"].format_map(filling),
+            "opening": [text.format_map(filling) for text in words["opening"]],
+            "closing": [text.format_map(filling) for text in words["closing"]],
+            "bank": one_line((sender.bank or {}).get(self.money.currency)),
+            "sender_name": one_line(sender.name),
+            "sender_lines": [one_line(line) for line in sender.lines if line],
+        }
+
+    def invoices(
+        self, invoices: Sequence[OverdueInvoice], overdue: Decimal, credit: Decimal
+    ) -> dict[str, object]:
+        return {
+            "rows": [self._row(invoice) for invoice in invoices],
+            "overdue": self.money(overdue),
+            "credit": self.money(credit) if credit else None,
+            "to_pay": self.money(overdue - credit),
+        }
+
+    def attached(self, files: Attachments) -> str | None:
+        """What is said about the PDFs, if anything."""
+        if files.files:
+            numbers = ", ".join(one_line(file.statement_number) for file in files.files)
+            return self.labels["attached"].format(numbers=numbers)
+        return self.labels["too_large"] if files.too_large else None
+
+    def _row(self, invoice: OverdueInvoice) -> dict[str, object]:
+        receivable = invoice.receivable
         notice = invoice.last_stage
-    known = texts["templates"].get(notice) if notice else None
-    return {
-        "number": one_line(receivable.statement_number),
-        "due_date": formats.short_day(receivable.due_date),
-        "days_overdue": invoice.days_overdue,
-        "amount_due": money(receivable.amount_due),
-        "link": web_link(receivable.online_url),
-        "notice": known["name"] if known else None,
-    }
+        if invoice.stage is not None:
+            notice = invoice.stage.template or invoice.stage.stage
+        known = self.texts.words[self.language]["templates"].get(notice) if notice else None
+        return {
+            "number": one_line(receivable.statement_number),
+            "due_date": self.formats.short_day(receivable.due_date),
+            "days_overdue": invoice.days_overdue,
+            "amount_due": self.money(receivable.amount_due),
+            "link": web_link(receivable.online_url),
+            "notice": known["name"] if known else None,
+        }
+
+
+def _stages(invoices: Sequence[OverdueInvoice]) -> str:
+    reached = (
+        (i.receivable.statement_number, i.stage.stage if i.stage else i.last_stage)
+        for i in invoices
+    )
+    return ", ".join(
+        f"{quote(number, safe='')}={quote(stage, safe='')}" for number, stage in reached if stage
+    )
 
 
 def _copies(message: Message, sender: Sender) -> tuple[Address, ...]:
     found: dict[str, Address] = {}
     for invoice in message.firing:
         for role in invoice.stage.copy_to if invoice.stage else ():
-            address = role_address(role, sender)
-            if address.addr_spec not in (message.payer.email, FALLBACK_ADDRESS):
-                found.setdefault(address.addr_spec, address)
+            copy = role_address(role, sender)
+            if copy.addr_spec not in (message.payer.email, FALLBACK_ADDRESS):
+                found.setdefault(copy.addr_spec, copy)
     return tuple(found.values())
-
-
-def _address(name: str, addr_spec: str) -> Address:
-    return Address(display_name=one_line(name)[:_SETTLED_NAME_LENGTH], addr_spec=addr_spec)
-
-
-def _assemble(
-    *,
-    sender: Sender,
-    to: Address,
-    copies: Sequence[Address],
-    subject: str,
-    message_id: str,
-    now: datetime,
-    text: str,
-    html: str | None,
-) -> Mail:
-    mail = EmailMessage(policy=SMTP)
-    mail["From"] = _address(sender.name, sender.address)
-    mail["To"] = to
-    if copies:
-        mail["Cc"] = copies
-    mail["Subject"] = one_line(subject)
-    mail["Date"] = format_datetime(now)
-    mail["Message-ID"] = f"<{message_id}>"
-    mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(text, cte="quoted-printable")
-    if html is not None:
-        mail.add_alternative(html, subtype="html", cte="quoted-printable")
-        mail.set_boundary(f"=_m2c_{hashlib.sha256(message_id.encode()).hexdigest()[:32]}")
-    return Mail(
-        message_id=message_id,
-        sender=sender.address,
-        recipients=tuple(dict.fromkeys((to.addr_spec, *(c.addr_spec for c in copies)))),
-        subject=one_line(subject),
-        content=mail.as_bytes(),
-    )
-
-
-def sender_domain(sender: Sender) -> str:
-    return domain_of(sender.address)
-
-
-@cache
-def _texts(language: str) -> Mapping[str, Any]:
-    with (_HERE / "texts" / f"{language}.yml").open(encoding="utf-8") as file:
-        loaded: Mapping[str, Any] = yaml.safe_load(file)
-    return loaded
 
 
 @cache
 def _environment() -> Environment:
     return Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=lambda name: bool(name and name.endswith(".html")),
         undefined=StrictUndefined,
-        trim_blocks=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
         keep_trailing_newline=True,
     )
 
 
-def _render(name: str, context: Mapping[str, object]) -> str:
-    return _environment().get_template(name).render(context)
+def _body(frame: str, context: Mapping[str, object]) -> Body:
+    def rendered(name: str) -> str:
+        return _environment().get_template(name).render(context)
+
+    return Body(
+        text=_wrapped(rendered(f"{frame}.txt")),
+        html=rendered(f"{frame}.html"),
+        language=str(context["lang"]),
+    )
+
+
+def _wrapped(text: str) -> str:
+    """`text` with lines of at most 72 characters, unless one word (a link) is longer."""
+    lines = []
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip(" "))]
+        lines += textwrap.wrap(
+            line,
+            _WIDTH,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [""]
+    return "\n".join(lines)

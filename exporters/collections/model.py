@@ -111,8 +111,8 @@ class Situation:
     """(country, date)"""
     messages: Mapping[str, datetime] = field(default_factory=dict)
     """instant of the last message to each payer"""
-    templates: frozenset[str] | None = None
-    """names of the texts there are; None = not checked"""
+    wordless: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """why no mail can be written, by (payer_id, template)"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +142,8 @@ class Message:
     overdue: Decimal
     credit: Decimal
     previous_message_id: str | None = None
+    thread: tuple[str, ...] = ()
+    """ids of the first messages about the same invoices, the oldest first"""
 
     @property
     def to_pay(self) -> Decimal:

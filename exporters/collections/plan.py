@@ -383,14 +383,13 @@ def _plan_mail(
 ) -> None:
     if not mails:
         return
-    known = situation.templates
     for item in mails:
         template = item.stage.template or item.stage.stage
-        if known is not None and template not in known:
-            reason = f"there is no text named {template!r} (there are {', '.join(sorted(known))})"
+        if reason := situation.wordless.get((payer.payer_id, template)):
             outcome.held += [_held(d.invoice, d.stage, "policy", reason) for d in mails]
             outcome.alerts.append(
-                f"Policy {policy.policy_id}, stage {item.stage.stage} (dunning.yml): {reason}"
+                f"Payer {payer.payer_id}, policy {policy.policy_id}, stage {item.stage.stage}:"
+                f" {reason}"
             )
             return
     last = situation.messages.get(payer.payer_id)
@@ -448,15 +447,35 @@ def _plan_mail(
             overdue=overdue,
             credit=credit,
             previous_message_id=_previous_message(situation, firing),
+            thread=_thread(situation, firing),
         )
     )
 
 
 def _previous_message(situation: Situation, firing: Sequence[_Due]) -> str | None:
+    """The id of the message that first claimed what fires again, unless it reached the payer about
+    other invoices: mail programs drop a second message of one id."""
     carried = {
         (d.invoice.receivable.statement_number, d.stage.stage)
         for d in firing
         if d.invoice.carried_over
     }
-    ids = [f for f in situation.fired if (f.statement_number, f.stage) in carried and f.message_id]
+    used = {f.message_id for f in situation.fired if f.state != PENDING}
+    ids = [
+        f
+        for f in situation.fired
+        if (f.statement_number, f.stage) in carried and f.message_id and f.message_id not in used
+    ]
     return max(ids, key=lambda f: f.at).message_id if ids else None
+
+
+def _thread(situation: Situation, firing: Sequence[_Due]) -> tuple[str, ...]:
+    """The first message about each invoice that reached its payer, as far as is known."""
+    firsts: dict[str, Fired] = {}
+    for item in firing:
+        number = item.invoice.receivable.statement_number
+        for fired in _fired_for(situation, number):
+            if fired.message_id and fired.state != PENDING:
+                firsts.setdefault(number, fired)
+    found = sorted(firsts.values(), key=lambda f: (f.at, f.message_id or ""))
+    return tuple(dict.fromkeys(f.message_id for f in found if f.message_id))

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from exporters.collections import report
+from exporters.collections import attachments, report
+from exporters.collections.addresses import is_address
+from exporters.collections.attachments import Attachments, statements_of
 from exporters.collections.mail import (
     Mail,
     Sender,
@@ -39,11 +41,13 @@ from exporters.collections.situation import (
     read_book,
     read_situation,
 )
+from exporters.collections.texts import Texts, read_texts
 from exporters.collections.transport import (
     Outbox,
     Receipt,
     RefusedAddress,
     SmtpServer,
+    TooLarge,
     Transport,
     TransportError,
     UnknownOutcome,
@@ -68,14 +72,21 @@ def remind(
     smtp_url: str | None = None,
     apply: bool = False,
     xero_reminders_on: bool = False,
+    texts_dir: Path | None = None,
+    reports_dir: Path | None = None,
+    bounce_address: str | None = None,
 ) -> RemindReport:
     """Remind payers of what is overdue, as their dunning policies say.
 
     marts_path: the published marts (the book's part of what is known). smtp_url: where mail goes;
-    without it mails become `.eml` files in `outbox_dir`. Raises ValueError for an smtp_url that is
-    none, NotReconciledError if the ledger was put back to an older copy and `apply` is set,
-    LedgerError if the ledger cannot be written.
+    without it mails become `.eml` files in `outbox_dir`. texts_dir: the book's folder of texts
+    (`mail`), if any. reports_dir: where the rendered statements are, a folder a period; without it
+    nothing is attached. bounce_address: where mail that cannot be delivered comes back to. Raises
+    ValueError for an smtp_url or bounce_address that is none, NotReconciledError if the ledger was
+    put back to an older copy and `apply` is set, LedgerError if the ledger cannot be written.
     """
+    if bounce_address and not is_address(bounce_address):
+        raise ValueError(f"M2C_BOUNCE_ADDRESS {bounce_address!r} is not an e-mail address")
     now = clock()
     if apply:
         require_reconciled(ledger, marts_path)
@@ -83,8 +94,13 @@ def remind(
         return RemindReport(now=now, applied=False, alerts=(XERO_REMINDERS_ON,))
     outbox = Outbox(outbox_dir)
     transport: Transport = SmtpServer(smtp_url) if smtp_url else outbox
+    material = _Material(
+        book=read_book(marts_path, bounce_address=bounce_address),
+        texts=read_texts(texts_dir),
+        reports_dir=reports_dir,
+    )
     if not apply:
-        return _run(marts_path, ledger, now=now, outbox=outbox, transport=transport, apply=False)
+        return _run(material, ledger, now=now, outbox=outbox, transport=transport, apply=False)
     outbox_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(outbox_dir / ".remind.lock")
     try:
@@ -93,14 +109,23 @@ def remind(
         busy = "another run is sending reminders right now; nothing was done by this one"
         return RemindReport(now=now, applied=False, alerts=(busy,))
     try:
-        return _run(marts_path, ledger, now=now, outbox=outbox, transport=transport, apply=True)
+        return _run(material, ledger, now=now, outbox=outbox, transport=transport, apply=True)
     finally:
         transport.close()
         lock.release()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Material:
+    """What messages are made of."""
+
+    book: Book
+    texts: Texts
+    reports_dir: Path | None
+
+
 def _run(
-    marts_path: Path,
+    material: _Material,
     ledger: Ledger,
     *,
     now: datetime,
@@ -108,13 +133,15 @@ def _run(
     transport: Transport,
     apply: bool,
 ) -> RemindReport:
-    book = read_book(marts_path)
     settled, alerts = _settle(ledger, outbox, apply=apply)
     with ledger.snapshot() as reader:
-        situation = read_situation(reader, book, now=now, settled=settled)
+        situation = read_situation(
+            reader, material.book, now=now, settled=settled, texts=material.texts
+        )
     decided = plan(situation)
+    alerts += [f"The book's texts of mails: {fault}" for fault in material.texts.faults]
     sending = _Sending(
-        ledger=ledger, book=book, now=now, transport=transport, outbox=outbox, apply=apply
+        ledger=ledger, material=material, now=now, transport=transport, outbox=outbox, apply=apply
     )
     messages, notices = sending.all_of(decided)
     return RemindReport(
@@ -192,6 +219,9 @@ class _Result:
     status: str
     location: str | None = None
     problem: str | None = None
+    too_large: bool = False
+    claimed: bool = False
+    """the stages it fires are in the ledger"""
 
 
 class _Sending:
@@ -201,7 +231,7 @@ class _Sending:
         self,
         *,
         ledger: Ledger,
-        book: Book,
+        material: _Material,
         now: datetime,
         transport: Transport,
         outbox: Outbox,
@@ -209,7 +239,9 @@ class _Sending:
     ) -> None:
         self.alerts: list[str] = []
         self._ledger = ledger
-        self._book = book
+        self._book = material.book
+        self._texts = material.texts
+        self._reports_dir = material.reports_dir
         self._now = now
         self._transport = transport
         self._outbox = outbox
@@ -232,22 +264,37 @@ class _Sending:
             recipient=payer.email,
             domain=sender_domain(sender),
         )
-        mail = compose(message, sender=sender, message_id=message_id, now=self._now)
         claims = tuple(
             (i.receivable.statement_number, i.stage.stage) for i in message.firing if i.stage
         )
         carried = {i.receivable.statement_number for i in message.firing if i.carried_over}
-        result = self._deliver(
-            _Attempt(
+        new = tuple(c for c in claims if c[0] not in carried)
+
+        def deliver(files: Attachments, new: tuple[tuple[str, str], ...]) -> tuple[Mail, _Result]:
+            mail = compose(
+                message,
+                sender=sender,
+                message_id=message_id,
+                now=self._now,
+                texts=self._texts,
+                files=files,
+            )
+            attempt = _Attempt(
                 kind=REMINDER_MAIL,
                 subject=payer.payer_id,
                 policy_id=message.policy_id,
                 mail=mail,
                 day=message.local_day.isoformat(),
                 claims=claims,
-                new=tuple(c for c in claims if c[0] not in carried),
+                new=new,
             )
-        )
+            return mail, self._deliver(attempt)
+
+        files = self._files(message)
+        mail, result = deliver(files, new)
+        if result.too_large and files.files:
+            files = files.as_links()
+            mail, result = deliver(files, () if result.claimed else new)
         if result.problem:
             self.alerts.append(f"Reminder to {payer.payer_id} <{payer.email}>: {result.problem}")
         return SentMessage(
@@ -272,6 +319,20 @@ class _Sending:
             status=result.status,
             location=result.location,
             problem=result.problem,
+            attached=tuple(file.name for file in mail.files),
+            not_attached=(
+                *files.missing,
+                *(f"{number}: too large for a mail, links only" for number in files.too_large),
+            ),
+        )
+
+    def _files(self, message: Message) -> Attachments:
+        if self._reports_dir is None:
+            return attachments.NONE
+        return statements_of(
+            (i.receivable for i in message.firing),
+            self._reports_dir,
+            most_bytes=self._transport.most_bytes() if self._apply else None,
         )
 
     def _escalation(self, escalation: Escalation) -> str | None:
@@ -283,7 +344,9 @@ class _Sending:
         )
         if self._said(message_id):
             return None
-        mail = compose_escalation(escalation, sender=sender, message_id=message_id, now=self._now)
+        mail = compose_escalation(
+            escalation, sender=sender, message_id=message_id, now=self._now, texts=self._texts
+        )
         result = self._deliver(
             _Attempt(
                 kind=ESCALATION_MAIL,
@@ -329,6 +392,8 @@ class _Sending:
         except RefusedAddress as error:
             self._record_delivery(attempt, status="bounced", location=None, answer=str(error))
             return _Result(status=report.BOUNCED, problem=f"{error}; nothing was sent")
+        except TooLarge as error:
+            return _Result(status=report.FAILED, problem=f"not sent: {error}", too_large=True)
         except TransportError as error:
             # The next one would wait for the same server: leave them all for the next run.
             self._out_of_order = f"not sent, will be tried again by the next run: {error}"
@@ -345,6 +410,9 @@ class _Sending:
             receipt = self._transport.send(mail, attempt=name)
         except UnknownOutcome as error:
             return self._finish(attempt, intent_id, "unknown", None, str(error))
+        except TooLarge as error:
+            failed = self._finish(attempt, intent_id, "failed", None, str(error))
+            return replace(failed, too_large=True, claimed=True)
         except TransportError as error:
             return self._finish(attempt, intent_id, "failed", None, str(error))
         if receipt.refused:
@@ -403,7 +471,9 @@ class _Sending:
                     "subject": mail.subject,
                     "claims": [list(claim) for claim in attempt.claims],
                     "content_sha256": hashlib.sha256(mail.content).hexdigest(),
-                    "content": mail.content.decode("ascii"),
+                    # Files are not kept twice: they are rendered again from what was issued.
+                    "content": mail.kept.decode("ascii"),
+                    "files": [asdict(file) for file in mail.files],
                 },
             )
 

@@ -31,6 +31,10 @@ class SentMessage:
     status: str
     location: str | None = None
     problem: str | None = None
+    attached: tuple[str, ...] = ()
+    """names of the files that go with it"""
+    not_attached: tuple[str, ...] = ()
+    """which statements do not, and why, in words"""
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -55,6 +59,8 @@ class SentMessage:
             "status": self.status,
             "location": self.location,
             "problem": self.problem,
+            "attached": list(self.attached),
+            "not_attached": list(self.not_attached),
         }
 
 
@@ -156,4 +162,7 @@ def _describe_message(message: SentMessage) -> list[str]:
     for number, stage, days, due in message.invoices:
         fired = f": {stage}" if stage else " (listed only)"
         lines.append(f"  {number}, {days} days overdue, {due} {message.currency}{fired}")
+    if message.attached:
+        lines.append(f"  attached: {', '.join(message.attached)}")
+    lines += [f"  not attached: {words}" for words in message.not_attached]
     return lines

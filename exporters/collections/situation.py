@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from exporters.collections.addresses import is_address
-from exporters.collections.mail import Sender, template_names
+from exporters.collections.letter import Sender
 from exporters.collections.model import (
     INVOICE,
     PENDING,
@@ -32,7 +32,8 @@ from exporters.collections.model import (
     Receivable,
     Situation,
 )
-from exporters.collections.policy import Policy, read_policies
+from exporters.collections.policy import EMAIL, Policy, read_policies
+from exporters.collections.texts import Texts, built_in_texts
 from exporters.ledger import banking, tables
 from exporters.marts import Marts, open_marts
 from exporters.statements.formats import formats_for
@@ -68,13 +69,14 @@ class Book:
         return self.senders.get(payer.seller_id or "") or self.senders[""]
 
 
-def read_book(marts_path: Path) -> Book:
-    """The book's part, from the published marts."""
+def read_book(marts_path: Path, *, bounce_address: str | None = None) -> Book:
+    """The book's part, from the published marts. bounce_address: where undeliverable mail of every
+    seller comes back to; see `Sender`."""
     with open_marts(marts_path) as marts:
         hours = marts.settings()["payments_fresh_hours"]
         return Book(
             payers=_payers(marts),
-            senders=_senders(marts),
+            senders=_senders(marts, bounce_address),
             tenants={
                 seller_id: seller["xero_tenant_id"]
                 for seller_id, seller in marts.sellers().items()
@@ -102,23 +104,32 @@ def _payers(marts: Marts) -> dict[str, Payer]:
     }
 
 
-def _senders(marts: Marts) -> dict[str, Sender]:
+def bank_line(account: Mapping[str, Any]) -> str:
+    """A bank account of seller.yml (bank, iban, bic, account; None where absent) in one line."""
+    parts = (("", "bank"), ("IBAN ", "iban"), ("BIC ", "bic"), ("", "account"))
+    return ", ".join(label + account[key] for label, key in parts if account[key])
+
+
+def letterhead(seller: Mapping[str, Any]) -> tuple[str, ...]:
+    """The lines of a seller's address (keys of seller.yml), country and registration."""
+    town = " ".join(part for part in (seller["postal_code"], seller["city"]) if part)
+    place = f"{town}, {formats_for('en').country(seller['country'])}"
+    lines = (seller["address_line1"], seller["address_line2"], place)
+    return tuple(line for line in (*lines, seller["registration_number"]) if line)
+
+
+def _senders(marts: Marts, bounce_address: str | None) -> dict[str, Sender]:
     banks: dict[str, dict[str, str]] = defaultdict(dict)
     for row in marts.table("seller_bank_accounts"):
-        parts = (("", row["bank"]), ("IBAN ", row["iban"]), ("BIC ", row["bic"]),
-                 ("", row["account"]))  # fmt: skip
-        shown = ", ".join(label + value for label, value in parts if value)
-        banks[row["seller_id"]][row["currency"]] = shown
-    senders = {"": Sender(name="Accounts receivable")}
+        banks[row["seller_id"]][row["currency"]] = bank_line(row)
+    senders = {"": Sender(name="Accounts receivable", bounce_address=bounce_address)}
     for seller_id, row in marts.sellers().items():
-        town = " ".join(part for part in (row["postal_code"], row["city"]) if part)
-        place = f"{town}, {formats_for('en').country(row['country'])}"
-        lines = (row["address_line1"], row["address_line2"], place, row["registration_number"])
         senders[seller_id] = Sender(
             name=row["legal_name"],
             email=row["email"],
-            lines=tuple(line for line in lines if line),
+            lines=letterhead(row),
             bank=banks.get(seller_id, {}),
+            bounce_address=bounce_address,
         )
         if row["is_default"]:
             senders[""] = senders[seller_id]
@@ -126,10 +137,16 @@ def _senders(marts: Marts) -> dict[str, Sender]:
 
 
 def read_situation(
-    ledger: Reader, book: Book, *, now: datetime, settled: Mapping[str, str]
+    ledger: Reader,
+    book: Book,
+    *,
+    now: datetime,
+    settled: Mapping[str, str],
+    texts: Texts | None = None,
 ) -> Situation:
     """All that decides. `settled`: outcome (`ok`, `failed`, `unknown`) by intent_id of attempts
-    whose outcome is known to the caller but not written down yet."""
+    whose outcome is known to the caller but not written down yet. `texts`: the words that mails are
+    written with (None: those built in)."""
     table = tables.intents
     intents = ledger.query(select(table).where(table.c.kind == REMINDER_MAIL).order_by(table.c.id))
     attempts = _attempts(ledger, intents, settled)
@@ -162,7 +179,7 @@ def read_situation(
         unreachable=_unreachable(book, deliveries, now),
         holidays=book.holidays,
         messages=_last_messages(attempts),
-        templates=template_names(),
+        wordless=_wordless(book, texts or built_in_texts()),
     )
 
 
@@ -218,7 +235,8 @@ def _fired(
             state = {"ok": SENT, "failed": PENDING}.get(attempt_made.status or "", UNKNOWN)
             at, message_id = attempt_made.at, attempt_made.message_id
             delivery = last_delivery.get((message_id, attempt_made.recipient))
-            if state == SENT and delivery is not None and delivery["status"] == "bounced":
+            # A message that came back did go out, also where the mail server's answer was lost.
+            if delivery is not None and delivery["status"] == "bounced" and state != PENDING:
                 state = PENDING
         elif message_id is None:
             # Set by `m2c reconcile` after a restore, or by a stage that is no mail.
@@ -333,6 +351,17 @@ def _unreachable(
             and now - delivery["at"] < BOUNCE_COUNTS_FOR
         ):
             found[payer.payer_id] = f"mail to {payer.email} bounced on {delivery['at']:%Y-%m-%d}"
+    return found
+
+
+def _wordless(book: Book, texts: Texts) -> dict[tuple[str, str], str]:
+    found = {}
+    for payer in book.payers.values():
+        policy = book.policies.get(payer.dunning_policy or "")
+        for stage in policy.stages if policy else ():
+            template = stage.template or stage.stage
+            if stage.action == EMAIL and (why := texts.why_not(payer.language, template)):
+                found[payer.payer_id, template] = why
     return found
 
 

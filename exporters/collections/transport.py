@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from exporters.collections.mail import Mail
+from exporters.collections.letter import Mail
 from exporters.statements.text import file_stem
 
 TIMEOUT_SECONDS = 30
+_OVER_QUOTA_OR_SIZE = 552
+_TOO_LARGE = frozenset({"5.3.4", "5.2.3"})  # enhanced status codes, RFC 3463
 _SCHEMES = ("smtp", "smtps", "smtp+starttls")
 
 
@@ -32,6 +34,10 @@ class TransportError(Exception):
 
 class RefusedAddress(TransportError):  # noqa: N818 - what happened, as in the SMTP standard
     """The server refuses an address for good (5xx)."""
+
+
+class TooLarge(TransportError):  # noqa: N818 - what happened
+    """The server does not take a message of this size, now or later."""
 
 
 class UnknownOutcome(Exception):  # noqa: N818 - neither sent nor not sent
@@ -50,6 +56,9 @@ class Receipt:
 class Transport(Protocol):
     channel: str
 
+    def most_bytes(self) -> int | None:
+        """The largest message that is taken, where that is said before it is tried."""
+
     def prepare(self, mail: Mail) -> None:
         """Do everything that can fail without anything being sent. Raises TransportError."""
 
@@ -66,6 +75,9 @@ class Outbox:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def most_bytes(self) -> int | None:
+        return None
 
     def path_of(self, attempt: str) -> Path:
         return self._folder / f"{file_stem(attempt)}.eml"
@@ -128,15 +140,26 @@ class SmtpServer:
     def location(self) -> str:
         return f"{self._scheme}://{self._host}:{self._port}"
 
+    def most_bytes(self) -> int | None:
+        try:
+            connection = self._connected()
+        except (OSError, smtplib.SMTPException):
+            self.close()
+            return None  # `prepare` says why
+        said = connection.esmtp_features.get("size", "")
+        return int(said) if said.isdigit() and int(said) > 0 else None
+
     def prepare(self, mail: Mail) -> None:
         refused: dict[str, str] = {}
         try:
             connection = self._connected()
-            code, answer = connection.mail(mail.sender)
+            code, answer = connection.mail(mail.sender, self._about_mail(connection, mail))
+            if code == _OVER_QUOTA_OR_SIZE:
+                raise TooLarge(f"{self.location} refused the message: {code} {_text(answer)}")
             if code != 250:
                 raise TransportError(f"{self.location} refused the sender: {code} {_text(answer)}")
             for recipient in mail.recipients:
-                code, answer = connection.rcpt(recipient)
+                code, answer = connection.rcpt(recipient, _about_recipient(connection, recipient))
                 if code not in (250, 251):
                     refused[recipient] = f"{code} {_text(answer)}"
         except (OSError, smtplib.SMTPException) as error:
@@ -169,10 +192,18 @@ class SmtpServer:
             raise UnknownOutcome(f"{self.location}: {_words(error)}") from error
         if code != 250:
             self.close()
-            raise TransportError(f"{self.location} refused the message: {code} {_text(answer)}")
+            said = f"{self.location} refused the message: {code} {_text(answer)}"
+            raise TooLarge(said) if _is_about_size(code, _text(answer)) else TransportError(said)
         return Receipt(
             location=self.location, answer=f"{code} {_text(answer)}", refused=self._refused
         )
+
+    def _about_mail(self, connection: smtplib.SMTP, mail: Mail) -> list[str]:
+        """How large it is, and that a report of failure shall bring back its id, not its files."""
+        options = [f"SIZE={len(mail.content)}"] if connection.has_extn("size") else []
+        if connection.has_extn("dsn"):
+            options += ["RET=HDRS", f"ENVID={_xtext(mail.message_id)}"]
+        return options
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -201,6 +232,21 @@ class SmtpServer:
         if self._user:
             connection.login(self._user, self._password)
         return connection
+
+
+def _is_about_size(code: int, answer: str) -> bool:
+    return code == _OVER_QUOTA_OR_SIZE or answer.split(" ", 1)[0] in _TOO_LARGE
+
+
+def _about_recipient(connection: smtplib.SMTP, recipient: str) -> list[str]:
+    """Reports are wanted of failure only, and name the address as it was written (RFC 3461)."""
+    if not connection.has_extn("dsn"):
+        return []
+    return ["NOTIFY=FAILURE", f"ORCPT=rfc822;{_xtext(recipient)}"]
+
+
+def _xtext(text: str) -> str:
+    return "".join(c if "!" <= c <= "~" and c not in "+=" else f"+{ord(c):02X}" for c in text)
 
 
 def is_loopback(url: str) -> bool:

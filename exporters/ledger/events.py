@@ -646,6 +646,8 @@ def _reminded(row: Row) -> str:
 
 
 def _delivered(row: Row) -> str:
+    if row["channel"] == "bounce":
+        return f"message to {row['recipient']} came back undelivered"
     return f"message to {row['recipient']} by {row['channel']}: {row['status']}"
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import email
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.policy import default
 from pathlib import Path
 
 from sqlalchemy import select
 
-from exporters.collections.mail import notice_names
+from exporters.collections.mail import STAGES_HEADER, notice_names, stages_in
 from exporters.ledger import Reader, tables
 from exporters.marts import MartsError, open_marts
 from exporters.reconcile.marts import Policies, Row, missing_stages
@@ -24,6 +24,8 @@ class _Letter:
     name: str
     message_id: str
     text: str
+    stages: Mapping[str, str] | None
+    """by statement number, as the header says; None in mails without that header"""
 
 
 class OutboxStep:
@@ -46,11 +48,13 @@ class OutboxStep:
         for path in sorted(self._folder.glob("*.eml")):
             message = email.message_from_bytes(path.read_bytes(), policy=default)
             body = message.get_body(("plain",))
+            stages = message[STAGES_HEADER]
             self._letters.append(
                 _Letter(
                     name=path.name,
                     message_id=str(message["Message-ID"] or "").strip("<> "),
                     text="" if body is None else str(body.get_content()),
+                    stages=None if stages is None else stages_in(str(stages)),
                 )
             )
 
@@ -76,6 +80,10 @@ class OutboxStep:
 
     def _stage(self, letter: _Letter, number: str, policy: str) -> str | None:
         """The last stage that a letter shows a statement to have reached."""
+        if letter.stages is not None:
+            reached = letter.stages.get(number)
+            known = self._policies.stages.get(policy, ())
+            return reached if any(row["stage"] == reached for row in known) else None
         shown = re.search(rf"(?<![\w-]){re.escape(number)} \(([^\n]+)\)\s*$", letter.text, re.M)
         if shown is None:
             return None

@@ -21,6 +21,7 @@ from typing import Any
 from exporters.statements.text import file_stem
 
 INDEX = ".rendered.json"
+_PREVIEW = "preview-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ def stems_for(statements: Collection[tuple[str, str | None]]) -> dict[str, str]:
     Issued statements are called by their number, others `preview-…`; names that differ in nothing
     but case (one file on some systems) are told apart."""
     wanted = {
-        statement_id: file_stem(number) if number else f"preview-{file_stem(statement_id)}"
+        statement_id: file_stem(number) if number else f"{_PREVIEW}{file_stem(statement_id)}"
         for statement_id, number in statements
     }
     clashes = Counter(stem.casefold() for stem in wanted.values())
@@ -75,6 +76,29 @@ def read_index(folder: Path) -> dict[str, Rendered]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # Only a memory of work done: without it everything is rendered again.
         return {}
+
+
+class RenderedFolder:
+    """The rendered files of a folder, by the statement that they show."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._index = read_index(folder)
+        self._stems = {
+            rendered.statement_id: stem
+            for stem, rendered in self._index.items()
+            if not stem.startswith(_PREVIEW)
+        }
+
+    def files(self, number: str, statement_id: str, *, suffixes: Collection[str]) -> list[Path]:
+        """The files of one issued statement, in the order of `suffixes` (without dot); none that
+        the folder's index says show another one."""
+        stem = self._stems.get(statement_id) or file_stem(number)
+        known = self._index.get(stem)
+        if known is not None and known.statement_id != statement_id:
+            return []
+        paths = [self._folder / f"{stem}.{suffix}" for suffix in suffixes]
+        return [path for path in paths if path.is_file()]
 
 
 def write_index(folder: Path, index: Mapping[str, Rendered]) -> None:

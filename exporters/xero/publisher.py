@@ -17,6 +17,7 @@ import httpx
 
 from exporters.ledger import Ledger
 from exporters.reconcile.gate import require_reconciled
+from exporters.statements.files import RenderedFolder
 from exporters.xero import records
 from exporters.xero.compare import APPROVED, WAITING
 from exporters.xero.config import XeroConfig
@@ -65,7 +66,11 @@ def publish(
     if not statements:
         return report
     facts = read_book(marts_path)
-    rendered = _rendered(reports_dir or config.data_dir / "reports" / period)
+    folder = RenderedFolder(reports_dir or config.data_dir / "reports" / period)
+    rendered = {
+        one.number: folder.files(one.number, one.statement_id, suffixes=("pdf", "xlsx"))
+        for one in statements
+    }
     try:
         groups = _by_tenant(statements, facts, config)
     except XeroConfigError as error:
@@ -102,15 +107,6 @@ def _note_settled(ledger: Ledger, report: PublishReport) -> None:
     }
     for exception_id, words in records.settled_by_hand(ledger, list(ids)).items():
         ids[exception_id].settled = words
-
-
-def _rendered(folder: Path) -> dict[str, list[Path]]:
-    """The PDF and XLSX files of a folder by statement number."""
-    found: dict[str, list[Path]] = {}
-    for suffix in ("pdf", "xlsx") if folder.is_dir() else ():
-        for file in sorted(folder.glob(f"*.{suffix}")):
-            found.setdefault(file.stem, []).append(file)
-    return found
 
 
 def _by_tenant(

@@ -104,6 +104,11 @@ remind = dg.define_asset_job(
     dg.AssetSelection.assets("reminders"),
     description="Plan or send the reminders that are due.",
 )
+bounces = dg.define_asset_job(
+    "bounces",
+    dg.AssetSelection.assets("returned_mail"),
+    description="Show or note which mails came back.",
+)
 suspend = dg.define_asset_job(
     "suspend",
     dg.AssetSelection.assets("machine_suspensions"),
@@ -123,10 +128,11 @@ backup = dg.define_asset_job(
 
 JOBS = [
     *(land, compact, build, close, approve, issue, reports, refresh, publish, payments, remind),
-    *(bank, post_payments, suspend, resume, backup),
+    *(bank, post_payments, bounces, suspend, resume, backup),
 ]
 CHANGES_THE_LEDGER = [
-    *(close, approve, issue, publish, payments, bank, post_payments, remind, suspend, resume),
+    *(close, approve, issue, publish, payments, bank, post_payments),
+    *(remind, bounces, suspend, resume),
 ]
 
 
@@ -211,6 +217,15 @@ def daily_reminders(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     )
 
 
+@dg.schedule(job=bounces, cron_schedule="50 * * * *", execution_timezone="UTC")
+def hourly_bounces(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Every hour, before reminders and suspensions: which mails came back."""
+    return dg.RunRequest(
+        run_key=context.scheduled_execution_time.isoformat(),
+        run_config={"ops": {"returned_mail": {"config": {"apply": True}}}},
+    )
+
+
 @dg.schedule(job=suspend, cron_schedule="0 9 * * *", execution_timezone="UTC")
 def daily_suspensions(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Every day, after the reminders: machines are paused where the notices are over."""
@@ -239,7 +254,7 @@ def nightly_backup(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
 
 SCHEDULES = [
     *(nightly_landing, nightly_build, monthly_close, hourly_payments, hourly_bank),
-    *(daily_reminders, daily_suspensions, hourly_resumptions, nightly_backup),
+    *(daily_reminders, hourly_bounces, daily_suspensions, hourly_resumptions, nightly_backup),
 ]
 
 

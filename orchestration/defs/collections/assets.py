@@ -8,6 +8,7 @@ import dagster as dg
 from exporters.collections import remind
 from exporters.xero import XeroConfig, is_configured, reminders_switched_on
 from orchestration.alerts import tell_reached_alerts
+from orchestration.bounces import bounce_address
 from orchestration.dbt import OWNERS
 from orchestration.defs.warehouse.assets import POOL
 from orchestration.rehearsal import refuse_outside_loopback
@@ -48,6 +49,9 @@ def reminders(config: RemindConfig, data_dir: DataDirResource) -> dg.Materialize
             smtp_url=os.environ.get("M2C_SMTP_URL"),
             apply=config.apply,
             xero_reminders_on=xero_reminds,
+            texts_dir=layout.mail_texts,
+            reports_dir=layout.reports,
+            bounce_address=bounce_address(os.environ),
         )
     return materialized(
         report.as_dict(), words=report.describe().splitlines(), exit_code=int(report.needs_person)

@@ -14,6 +14,7 @@ import duckdb
 import pytest
 
 from exporters.collections import RemindReport, remind
+from exporters.collections.bounces import BouncesReport, MailboxSettings, take_bounces
 from exporters.ledger import Actor, Ledger, tables
 
 MARTS = """
@@ -63,6 +64,22 @@ class World:
     @property
     def marts(self) -> Path:
         return self.folder / "marts.duckdb"
+
+    @property
+    def texts(self) -> Path:
+        return self.folder / "mail"
+
+    @property
+    def reports(self) -> Path:
+        return self.folder / "reports"
+
+    @property
+    def inbox(self) -> Path:
+        return self.folder / "bounces" / "inbox"
+
+    @property
+    def taken(self) -> Path:
+        return self.folder / "bounces" / "taken"
 
     @property
     def outbox(self) -> Path:
@@ -146,6 +163,7 @@ class World:
         smtp_url: str | None = None,
         poll: bool = True,
         xero_reminders_on: bool = False,
+        bounce_address: str | None = None,
     ) -> RemindReport:
         if poll:
             self.poll()
@@ -157,7 +175,35 @@ class World:
             smtp_url=smtp_url,
             apply=apply,
             xero_reminders_on=xero_reminders_on,
+            texts_dir=self.texts,
+            reports_dir=self.reports,
+            bounce_address=bounce_address,
         )
+
+    def bounces(
+        self, *, apply: bool = True, mailbox: MailboxSettings | None = None
+    ) -> BouncesReport:
+        return take_bounces(
+            self.ledger,
+            clock=lambda: self.now,
+            inbox=self.inbox,
+            taken=self.taken,
+            mailbox=mailbox,
+            apply=apply,
+        )
+
+    def drop(self, name: str, content: bytes) -> Path:
+        """Put a file into the drop folder for returned mail."""
+        self.inbox.mkdir(parents=True, exist_ok=True)
+        path = self.inbox / name
+        path.write_bytes(content)
+        return path
+
+    def render(self, number: str, content: bytes = b"%PDF-1.7 statement") -> None:
+        """The PDF of a statement, where issuing puts it."""
+        folder = self.reports / "2026-10"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.pdf").write_bytes(content)
 
     def later(self, **span: float) -> None:
         self.now += timedelta(**span)
@@ -185,6 +231,8 @@ class SmtpSink:
     accepted: list[tuple[tuple[str, ...], bytes]] = field(default_factory=list)
     answers: Callable[[str], str | None] = lambda _line: None
     sessions: int = 0
+    extensions: tuple[str, ...] = ()
+    lines: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -197,7 +245,8 @@ class SmtpSink:
             writer.write(b"220 sink ESMTP\r\n")
             while line := (await reader.readline()).decode().strip():
                 line = line[:4].upper() + line[4:]  # smtplib writes `mail FROM:`
-                verb = line.split()[0].split(":")[0]
+                verb = line.split()[0].split(":")[0].upper()
+                self.lines.append(line)
                 reply = self.answers(line)
                 if reply == "hang_up":
                     return
@@ -216,6 +265,9 @@ class SmtpSink:
                     recipients = []
                 elif reply is None and verb == "RCPT":
                     recipients.append(line.partition("<")[2].partition(">")[0])
+                elif reply is None and verb == "EHLO" and self.extensions:
+                    *first, last = ("sink", *self.extensions)
+                    reply = "\r\n".join([*(f"250-{one}" for one in first), f"250 {last}"])
                 writer.write(f"{reply or '250 ok'}\r\n".encode())
                 if verb == "QUIT":
                     return

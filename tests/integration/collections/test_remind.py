@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import json
 import multiprocessing
 import os
 import signal
@@ -480,3 +481,143 @@ def test_a_password_is_never_shown_or_sent_in_the_clear(world: World) -> None:
     assert "secret" not in str(caught.value)
     server = transport.SmtpServer("smtps://me:secret@mail.example")
     assert server.location == "smtps://mail.example:465"
+
+
+# What goes with a reminder, and whose words it has
+
+
+def test_the_statements_that_fire_go_with_the_reminder(world: World) -> None:
+    world.issue("NORDIC-0001", due=date(2026, 11, 2))
+    world.issue("NORDIC-0002", due=date(2026, 11, 2))
+    world.issue("NORDIC-0003", due=date(2026, 11, 12))  # listed only
+    for number in ("NORDIC-0001", "NORDIC-0003"):
+        world.render(number, b"%PDF-1.7 " + number.encode())
+    (message,) = world.remind().messages
+    assert message.attached == ("NORDIC-0001.pdf",)
+    assert message.not_attached == (f"NORDIC-0002: no PDF in {world.reports / '2026-10'}",)
+    (path,) = world.mails()
+    (pdf,) = parsed(path).iter_attachments()
+    assert (pdf.get_filename(), pdf.get_content()) == ("NORDIC-0001.pdf", b"%PDF-1.7 NORDIC-0001")
+    (intent,) = world.ledger.query(tables.intents.select())
+    body = json.loads(intent["body"])
+    assert [file["name"] for file in body["files"]] == ["NORDIC-0001.pdf"]
+    assert "application/pdf" not in body["content"]
+    assert "Attached as PDF: NORDIC-0001." in body["content"]
+
+
+def test_another_statements_file_is_never_attached(world: World) -> None:
+    world.issue("NORDIC-0001")
+    world.render("NORDIC-0001")
+    index = {"NORDIC-0001": {"statement_id": "JKT/2026-10/JKT-0001", "fingerprints": {}}}
+    (world.reports / "2026-10" / ".rendered.json").write_text(json.dumps(index))
+    assert world.remind().messages[0].attached == ()
+
+
+@pytest.mark.parametrize("content", [b"", b"no PDF at all", None])
+def test_a_broken_file_never_stops_a_reminder(world: World, content: bytes | None) -> None:
+    world.issue()
+    world.render("NORDIC-0001", content or b"")
+    if content is None:
+        (world.reports / "2026-10" / "NORDIC-0001.pdf").unlink()
+        (world.reports / "2026-10" / "NORDIC-0001.pdf").mkdir()
+    (message,) = world.remind().messages
+    assert (message.status, message.attached) == ("sent", ())
+    assert len(message.not_attached) == 1
+
+
+def test_too_many_bytes_become_links(world: World) -> None:
+    world.issue("NORDIC-0001")
+    world.issue("NORDIC-0002")
+    for number in ("NORDIC-0001", "NORDIC-0002"):
+        world.render(number, b"%PDF-" + bytes(4_000_000))
+    (message,) = world.remind().messages
+    assert message.attached == ()
+    (path,) = world.mails()
+    assert "too large" in parsed(path).get_body(("plain",)).get_content()
+    assert path.stat().st_size < 50_000
+
+
+def test_a_server_that_says_what_it_takes_gets_links(world: World, smtp: SmtpSink) -> None:
+    smtp.extensions = ("SIZE 300000",)
+    world.issue()
+    world.render("NORDIC-0001", b"%PDF-" + bytes(200_000))
+    (message,) = world.remind(smtp_url=smtp.url).messages
+    assert (message.status, message.attached) == ("sent", ())
+    assert len(smtp.accepted) == 1
+
+
+@pytest.mark.parametrize("refusal", ["552 too big", "554 5.3.4 too big"])
+def test_a_server_that_finds_it_too_large_gets_links(
+    world: World, smtp: SmtpSink, refusal: str
+) -> None:
+    world.issue()
+    world.render("NORDIC-0001")
+    refused: list[str] = []
+
+    def once(line: str) -> str | None:
+        if line != "." or refused:
+            return None
+        refused.append(line)
+        return refusal
+
+    smtp.answers = once
+    report = world.remind(smtp_url=smtp.url)
+    (message,) = report.messages
+    assert (message.status, message.attached) == ("sent", ())
+    assert message.not_attached == ("NORDIC-0001: too large for a mail, links only",)
+    assert not report.alerts
+    assert len(smtp.accepted) == 1
+    (reminder,) = world.ledger.query(tables.reminders.select())
+    assert reminder["message_id"] == message.message_id
+    assert world.ledger.open_intents() == []
+
+
+def test_reminders_of_an_invoice_are_one_thread(world: World) -> None:
+    world.issue()
+    (first,) = world.remind().messages
+    world.later(days=10)
+    (second,) = world.remind().messages
+    path = next(p for p in world.mails() if p.name.startswith("2026-11-23"))
+    assert parsed(path)["In-Reply-To"] == f"<{first.message_id}>"
+    assert second.message_id != first.message_id
+
+
+def test_the_books_own_words(world: World) -> None:
+    world.issue()
+    world.issue("JKT-0001", payer="JKT")
+    world.texts.mkdir()
+    world.sql("update dunning_stages set template = 'ours' where stage_no = 1")
+    words = (
+        "templates:\n  ours:\n    name: Note\n    subject_one: 'Please pay {first_number}'\n"
+        "    subject_many: 'Please pay'\n    opening: hello {name}\n    closing: bye\n"
+    )
+    (world.texts / "en.yml").write_text(words)
+    report = world.remind()
+    # Who reads Indonesian gets the English text whole: there is none in Indonesian.
+    assert [m.subject for m in report.messages] == ["Please pay JKT-0001", "Please pay NORDIC-0001"]
+    assert "Kind regards" in parsed(world.mails()[0]).get_body(("plain",)).get_content()
+    (stages,) = {str(parsed(path)["X-M2C-Stages"]) for path in world.mails() if "JKT" in path.name}
+    assert stages == "JKT-0001=friendly_reminder"
+
+
+def test_broken_words_are_held_back_and_the_others_go(world: World) -> None:
+    world.issue()
+    world.issue("JKT-0001", payer="JKT")
+    world.texts.mkdir()
+    (world.texts / "id.yml").write_text(
+        "templates:\n  friendly_reminder:\n    closing: '{harga}'\n"
+    )
+    report = world.remind()
+    assert [m.payer_id for m in report.messages] == ["NORDIC"]
+    (held,) = report.held
+    assert (held.payer_id, held.code) == ("JKT", "policy")
+    assert "mail/id.yml line 3, templates.friendly_reminder.closing: '{harga}'" in held.reason
+    assert report.needs_person
+    assert len(world.mails()) == 1
+    (world.texts / "id.yml").write_text("templates:\n  friendly_reminder:\n    closing: 'ya'\n")
+    assert [m.payer_id for m in world.remind().messages] == ["JKT"]
+
+
+def test_a_bounce_address_that_is_none(world: World) -> None:
+    with pytest.raises(ValueError, match="M2C_BOUNCE_ADDRESS"):
+        world.remind(bounce_address="bounces@x.example, other@x.example")

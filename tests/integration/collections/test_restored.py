@@ -92,3 +92,21 @@ def test_no_alert_is_told_before_it_is_reconciled(world: World) -> None:
     assert not list(world.outbox.glob("*.eml"))
     assert reconcile(world.ledger, world.marts, outbox_dir=world.outbox).complete
     assert tell() == ["told: None"]
+
+
+@pytest.mark.parametrize("header", [True, False], ids=["as sent now", "as sent by older versions"])
+def test_the_outbox_tells_stages_in_whatever_words(world: World, header: bool) -> None:
+    world.issue()
+    if header:  # without it only built-in words are known again
+        world.texts.mkdir()
+        words = "templates: {friendly_reminder: {name: A note from us}}\n"
+        (world.texts / "en.yml").write_text(words, "utf-8")
+    copy = back_up(world.ledger, world.folder / "copy.sqlite").path
+    world.remind()
+    (letter,) = world.outbox.glob("*.eml")
+    if not header:
+        lines = letter.read_bytes().split(b"\r\n")
+        letter.write_bytes(b"\r\n".join(x for x in lines if not x.startswith(b"X-M2C-Stages")))
+    put_back(world, copy)
+    reconcile(world.ledger, world.marts, outbox_dir=world.outbox)
+    assert stages(world) == {("NORDIC-0001", "friendly_reminder")}

@@ -12,7 +12,10 @@ OURS = {
         *("approvals", "close_decisions", "issued_statements", "review_sheet"),
         "statement_reports",
     },
-    "collections": {"alert_notices", "reminders", "machine_resumptions", "machine_suspensions"},
+    "collections": {
+        *("alert_notices", "reminders", "returned_mail"),
+        *("machine_resumptions", "machine_suspensions"),
+    },
     "invoicing": {"bank_files", "bank_payments", "payments_received", "xero_invoices"},
     "landing": {"compacted_days", "landed_batches", "landing/readings"},
     "ledger": {"ledger", "ledger_extract"},
@@ -59,6 +62,7 @@ JOBS = {
     "approve": {"approvals"},
     "backup": {"data_dir_backup"},
     "bank": {"bank_files"},
+    "bounces": {"returned_mail"},
     "build": {
         *("book", "landed_batches", "ledger_extract", "build_context", "published_marts"),
         "alert_notices",
@@ -95,6 +99,7 @@ POOLS = {
     "machine_resumptions": "machines",
     "machine_suspensions": "machines",
     "reminders": "warehouse",
+    "returned_mail": "warehouse",
     "statement_lines": "warehouse",
     "xero_invoices": "xero",
 }
@@ -166,6 +171,7 @@ def test_schedules_are_delivered_switched_off(definitions: dg.Definitions) -> No
         "monthly_close": ("0 6 * * *", "close", "UTC"),
         "hourly_payments": ("15 * * * *", "payments", "UTC"),
         "hourly_bank": ("45 * * * *", "bank", "UTC"),
+        "hourly_bounces": ("50 * * * *", "bounces", "UTC"),
         "daily_reminders": ("0 8 * * *", "remind", "UTC"),
         "daily_suspensions": ("0 9 * * *", "suspend", "UTC"),
         "hourly_resumptions": ("30 * * * *", "resume", "UTC"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestration.rehearsal import refuse_outside_loopback
+from orchestration.rehearsal import refuse_outside_loopback, refuse_outside_mailbox
 from orchestration.settings import SettingsError
 
 NOW = {"M2C_NOW": "2026-11-04T06:15:00Z"}
@@ -45,3 +45,12 @@ def test_an_address_left_out_means_the_real_xero(name: str) -> None:
     del env[name]
     with pytest.raises(SettingsError, match="the real one"):
         refuse_outside_loopback(env)
+
+
+def test_no_mail_is_marked_in_a_mailbox_elsewhere() -> None:
+    elsewhere = {"M2C_BOUNCES_IMAP_URL": "imaps://me@mail.example.com/INBOX"}
+    refuse_outside_mailbox(elsewhere)
+    refuse_outside_mailbox(NOW)
+    refuse_outside_mailbox({**NOW, "M2C_BOUNCES_IMAP_URL": "imap://me@127.0.0.1:1143/INBOX"})
+    with pytest.raises(SettingsError, match=r"M2C_BOUNCES_IMAP_URL points at mail\.example\.com"):
+        refuse_outside_mailbox({**NOW, **elsewhere})

@@ -17,6 +17,7 @@ from exporters.xero import wakes
 from orchestration.defs.jobs import (
     daily_reminders,
     hourly_bank,
+    hourly_bounces,
     hourly_payments,
     monthly_close,
     nightly_backup,
@@ -110,6 +111,13 @@ def test_reminders_are_sent_and_not_only_planned(tick: Tick) -> None:
     [request] = tick(daily_reminders, at).run_requests or []
     assert request.run_key == "2026-12-09"
     assert request.run_config == {"ops": {"reminders": {"config": {"apply": True}}}}
+
+
+def test_returned_mail_is_taken_every_hour(tick: Tick) -> None:
+    at = datetime(2026, 12, 9, 8, 30, tzinfo=UTC)
+    [request] = tick(hourly_bounces, at).run_requests or []
+    assert request.run_key == "2026-12-09T08:30:00+00:00"
+    assert request.run_config == {"ops": {"returned_mail": {"config": {"apply": True}}}}
 
 
 def test_a_backup_is_made_every_night_where_a_folder_is_named(
