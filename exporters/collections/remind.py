@@ -11,9 +11,8 @@ to a mail server when the process died may have arrived, cannot be asked for, an
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from filelock import FileLock, Timeout
 from exporters.collections import attachments, report
 from exporters.collections.addresses import is_address
 from exporters.collections.attachments import Attachments, statements_of
+from exporters.collections.delivery import Attempt, Delivered, Postman, settle
 from exporters.collections.mail import (
     Mail,
     Sender,
@@ -44,17 +44,11 @@ from exporters.collections.situation import (
 from exporters.collections.texts import Texts, read_texts
 from exporters.collections.transport import (
     Outbox,
-    Receipt,
-    RefusedAddress,
     SmtpServer,
-    TooLarge,
     Transport,
-    TransportError,
-    UnknownOutcome,
 )
-from exporters.ledger import AlreadyRecorded, Intent, Ledger, tables
+from exporters.ledger import Ledger
 from exporters.reconcile.gate import require_reconciled
-from exporters.statements.text import file_stem
 
 XERO_REMINDERS_ON = (
     "Xero's own invoice reminders are switched on for this organisation: nothing is sent, so that"
@@ -133,7 +127,7 @@ def _run(
     transport: Transport,
     apply: bool,
 ) -> RemindReport:
-    settled, alerts = _settle(ledger, outbox, apply=apply)
+    settled, alerts = settle(ledger, outbox, (REMINDER_MAIL, ESCALATION_MAIL), apply=apply)
     with ledger.snapshot() as reader:
         situation = read_situation(
             reader, material.book, now=now, settled=settled, texts=material.texts
@@ -155,75 +149,6 @@ def _run(
     )
 
 
-def _settle(ledger: Ledger, outbox: Outbox, *, apply: bool) -> tuple[dict[str, str], list[str]]:
-    """Find out what became of attempts that a dead run left behind; written down if `apply`."""
-    settled: dict[str, str] = {}
-    alerts: list[str] = []
-    for kind in (REMINDER_MAIL, ESCALATION_MAIL):
-        for intent in ledger.open_intents(kind):
-            if intent.unknowns:
-                continue
-            body = intent.body
-            if outbox.path_of(body["name"]).exists():
-                receipt = Receipt(location=str(outbox.path_of(body["name"])), answer="found")
-                settled[intent.intent_id] = "ok"
-            elif body["channel"] == Outbox.channel:
-                receipt = Receipt(location=body["name"], answer="never written")
-                settled[intent.intent_id] = "failed"
-            else:
-                receipt = Receipt(location=body["channel"], answer="no answer known")
-                settled[intent.intent_id] = "unknown"
-                alerts.append(
-                    f"A message to {body['recipient']} ({intent.subject}) was being handed to the"
-                    f" mail server at {intent.at:%Y-%m-%d %H:%M} UTC when the run died. It may or"
-                    f" may not have arrived and is not sent again; look for Message-ID"
-                    f" <{body['message_id']}> in the mail server's log"
-                )
-            if apply:
-                _write_outcome(ledger, intent, settled[intent.intent_id], receipt)
-    return settled, alerts
-
-
-def _write_outcome(ledger: Ledger, intent: Intent, status: str, receipt: Receipt) -> None:
-    delivery = {"ok": "sent"}.get(status, status)
-    with ledger.transaction() as tx:
-        tx.outcome(intent.intent_id, status, message=receipt.answer)
-        tx.record(
-            tables.deliveries,
-            message_id=intent.body["message_id"],
-            channel=intent.body["channel"],
-            recipient=intent.body["recipient"],
-            subject=intent.body["subject"],
-            status=delivery,
-            location=receipt.location,
-            answer=receipt.answer,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Attempt:
-    """One attempt to send one mail. `claims` are the (statement number, stage) it fires, `new`
-    those of them that are not in the ledger yet."""
-
-    kind: str
-    subject: str
-    policy_id: str
-    mail: Mail
-    day: str
-    claims: tuple[tuple[str, str], ...] = ()
-    new: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Result:
-    status: str
-    location: str | None = None
-    problem: str | None = None
-    too_large: bool = False
-    claimed: bool = False
-    """the stages it fires are in the ledger"""
-
-
 class _Sending:
     """Sends the messages of one plan, one after the other."""
 
@@ -237,16 +162,18 @@ class _Sending:
         outbox: Outbox,
         apply: bool,
     ) -> None:
-        self.alerts: list[str] = []
-        self._ledger = ledger
+        self._alerts: list[str] = []
         self._book = material.book
         self._texts = material.texts
         self._reports_dir = material.reports_dir
         self._now = now
         self._transport = transport
-        self._outbox = outbox
         self._apply = apply
-        self._out_of_order: str | None = None
+        self._postman = Postman(ledger=ledger, transport=transport, outbox=outbox, apply=apply)
+
+    @property
+    def alerts(self) -> tuple[str, ...]:
+        return (*self._alerts, *self._postman.alerts)
 
     def all_of(self, decided: DunningPlan) -> tuple[list[SentMessage], list[str]]:
         messages = [self._reminder(message) for message in decided.messages]
@@ -270,7 +197,7 @@ class _Sending:
         carried = {i.receivable.statement_number for i in message.firing if i.carried_over}
         new = tuple(c for c in claims if c[0] not in carried)
 
-        def deliver(files: Attachments, new: tuple[tuple[str, str], ...]) -> tuple[Mail, _Result]:
+        def deliver(files: Attachments, new: tuple[tuple[str, str], ...]) -> tuple[Mail, Delivered]:
             mail = compose(
                 message,
                 sender=sender,
@@ -279,7 +206,7 @@ class _Sending:
                 texts=self._texts,
                 files=files,
             )
-            attempt = _Attempt(
+            attempt = Attempt(
                 kind=REMINDER_MAIL,
                 subject=payer.payer_id,
                 policy_id=message.policy_id,
@@ -288,7 +215,7 @@ class _Sending:
                 claims=claims,
                 new=new,
             )
-            return mail, self._deliver(attempt)
+            return mail, self._postman.deliver(attempt)
 
         files = self._files(message)
         mail, result = deliver(files, new)
@@ -296,7 +223,7 @@ class _Sending:
             files = files.as_links()
             mail, result = deliver(files, () if result.claimed else new)
         if result.problem:
-            self.alerts.append(f"Reminder to {payer.payer_id} <{payer.email}>: {result.problem}")
+            self._alerts.append(f"Reminder to {payer.payer_id} <{payer.email}>: {result.problem}")
         return SentMessage(
             payer_id=payer.payer_id,
             recipient=payer.email,
@@ -342,22 +269,21 @@ class _Sending:
             address=escalation.address,
             domain=sender_domain(sender),
         )
-        if self._said(message_id):
+        if self._postman.said(message_id):
             return None
         mail = compose_escalation(
             escalation, sender=sender, message_id=message_id, now=self._now, texts=self._texts
         )
-        result = self._deliver(
-            _Attempt(
+        result = self._postman.deliver(
+            Attempt(
                 kind=ESCALATION_MAIL,
                 subject=escalation.payer.payer_id,
-                policy_id="",
                 mail=mail,
                 day=self._now.date().isoformat(),
             )
         )
         if result.problem:
-            self.alerts.append(
+            self._alerts.append(
                 f"Notice to {escalation.responsible} about {escalation.payer.payer_id}:"
                 f" {result.problem}"
             )
@@ -368,153 +294,3 @@ class _Sending:
             f"{verb} {escalation.responsible} <{mail.recipients[0]}> that mail to"
             f" {escalation.payer.payer_id} <{escalation.address}> does not get through"
         )
-
-    def _said(self, message_id: str) -> bool:
-        table = tables.deliveries
-        rows = self._ledger.query(
-            table.select().where(table.c.message_id == message_id, table.c.status != "failed")
-        )
-        return bool(rows)
-
-    def _deliver(self, attempt: _Attempt) -> _Result:
-        if not self._apply:
-            return _Result(status=report.PLANNED)
-        if self._out_of_order:
-            return _Result(status=report.FAILED, problem=self._out_of_order)
-        mail = attempt.mail
-        name = self._name_of(attempt)
-        if self._outbox.path_of(name).exists():
-            # The file is there and the ledger does not know (it was restored from a backup).
-            found = str(self._outbox.path_of(name))
-            return self._finish(attempt, self._claim(attempt, name), "ok", found, "found")
-        try:
-            self._transport.prepare(mail)
-        except RefusedAddress as error:
-            self._record_delivery(attempt, status="bounced", location=None, answer=str(error))
-            return _Result(status=report.BOUNCED, problem=f"{error}; nothing was sent")
-        except TooLarge as error:
-            return _Result(status=report.FAILED, problem=f"not sent: {error}", too_large=True)
-        except TransportError as error:
-            # The next one would wait for the same server: leave them all for the next run.
-            self._out_of_order = f"not sent, will be tried again by the next run: {error}"
-            return _Result(status=report.FAILED, problem=self._out_of_order)
-        try:
-            intent_id = self._claim(attempt, name)
-        except AlreadyRecorded:
-            self._transport.close()
-            return _Result(
-                status=report.FAILED,
-                problem="another run has taken these stages at this moment; nothing was sent",
-            )
-        try:
-            receipt = self._transport.send(mail, attempt=name)
-        except UnknownOutcome as error:
-            return self._finish(attempt, intent_id, "unknown", None, str(error))
-        except TooLarge as error:
-            failed = self._finish(attempt, intent_id, "failed", None, str(error))
-            return replace(failed, too_large=True, claimed=True)
-        except TransportError as error:
-            return self._finish(attempt, intent_id, "failed", None, str(error))
-        if receipt.refused:
-            self.alerts.append(
-                f"The copy of the reminder to {attempt.subject} was refused for"
-                f" {', '.join(receipt.refused)}; correct the policy (dunning.yml, copy_to)"
-            )
-        return self._finish(attempt, intent_id, "ok", receipt.location, receipt.answer)
-
-    def _name_of(self, attempt: _Attempt) -> str:
-        """A name for this attempt that no earlier one had; the outbox file is called so."""
-        digest = hashlib.sha256(attempt.mail.message_id.encode()).hexdigest()[:12]
-        base = f"{attempt.day}-{file_stem(attempt.subject)}-{digest}"
-        known = {
-            row["intent_id"]
-            for row in self._ledger.query(
-                tables.intents.select().where(
-                    tables.intents.c.kind == attempt.kind,
-                    tables.intents.c.subject == attempt.subject,
-                )
-            )
-        }
-        number, name = 1, base
-        while f"mail/{name}" in known:
-            number += 1
-            name = f"{base}-{number}"
-        return name
-
-    def _claim(self, attempt: _Attempt, name: str) -> str:
-        mail = attempt.mail
-        with self._ledger.transaction() as tx:
-            tx.record_many(
-                tables.reminders,
-                [
-                    {
-                        "statement_number": number,
-                        "stage": stage,
-                        "payer_id": attempt.subject,
-                        "policy_id": attempt.policy_id,
-                        "message_id": mail.message_id,
-                    }
-                    for number, stage in attempt.new
-                ],
-            )
-            return tx.intent(
-                attempt.kind,
-                subject=attempt.subject,
-                intent_id=f"mail/{name}",
-                idempotency_key=mail.message_id,
-                body={
-                    "message_id": mail.message_id,
-                    "channel": self._transport.channel,
-                    "name": name,
-                    "recipient": mail.recipients[0],
-                    "copies": list(mail.recipients[1:]),
-                    "subject": mail.subject,
-                    "claims": [list(claim) for claim in attempt.claims],
-                    "content_sha256": hashlib.sha256(mail.content).hexdigest(),
-                    # Files are not kept twice: they are rendered again from what was issued.
-                    "content": mail.kept.decode("ascii"),
-                    "files": [asdict(file) for file in mail.files],
-                },
-            )
-
-    def _finish(
-        self, attempt: _Attempt, intent_id: str, status: str, location: str | None, answer: str
-    ) -> _Result:
-        shown = {"ok": report.SENT, "failed": report.FAILED, "unknown": report.UNKNOWN}[status]
-        with self._ledger.transaction() as tx:
-            tx.outcome(intent_id, status, external_id=attempt.mail.message_id, message=answer)
-            tx.record(
-                tables.deliveries,
-                **self._delivery(attempt, status=shown, location=location, answer=answer),
-            )
-        problem = {
-            "ok": None,
-            "failed": f"not sent, will be tried again by the next run: {answer}",
-            "unknown": (
-                "the connection broke while the mail was handed over. It may or may not have"
-                f" arrived and is not sent again; look for Message-ID <{attempt.mail.message_id}>"
-                f" in the mail server's log ({answer})"
-            ),
-        }[status]
-        return _Result(status=shown, location=location, problem=problem)
-
-    def _record_delivery(
-        self, attempt: _Attempt, *, status: str, location: str | None, answer: str
-    ) -> None:
-        self._ledger.record(
-            tables.deliveries,
-            **self._delivery(attempt, status=status, location=location, answer=answer),
-        )
-
-    def _delivery(
-        self, attempt: _Attempt, *, status: str, location: str | None, answer: str
-    ) -> Mapping[str, object]:
-        return {
-            "message_id": attempt.mail.message_id,
-            "channel": self._transport.channel,
-            "recipient": attempt.mail.recipients[0],
-            "subject": attempt.mail.subject,
-            "status": status,
-            "location": location,
-            "answer": answer,
-        }

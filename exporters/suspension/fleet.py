@@ -69,6 +69,8 @@ class Fleet:
     size: int
     by_payer: Mapping[str, tuple[Machine, ...]]
     max_machines_per_run: int
+    sites: Mapping[str, str]
+    """names by site_id"""
 
     def of(self, payer_id: str) -> tuple[Machine, ...]:
         return self.by_payer.get(payer_id, ())
@@ -78,6 +80,7 @@ def read_fleet(marts_path: Path, *, now: datetime) -> Fleet:
     """The fleet at `now`. Raises MartsError."""
     with open_marts(marts_path) as marts:
         rows = marts.rows(_STANDING, [now])
+        sites = {row["site_id"]: row["name"] for row in marts.table("sites")}
         limit = marts.settings()["max_machines_per_run"]
     by_payer: dict[str, list[Machine]] = defaultdict(list)
     for row in rows:
@@ -96,4 +99,5 @@ def read_fleet(marts_path: Path, *, now: datetime) -> Fleet:
         size=len({row["machine_id"] for row in rows}),
         by_payer={payer: tuple(machines) for payer, machines in by_payer.items()},
         max_machines_per_run=100 if limit is None else limit,
+        sites=sites,
     )

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from exporters.collections.local_days import local_date
 from exporters.collections.model import DunningPlan, Situation
 from exporters.collections.plan import plan, why_not_chased, why_stale
-from exporters.collections.situation import read_book, read_situation
+from exporters.collections.situation import Book, read_book, read_situation
 from exporters.ledger import AlreadyRecorded, Ledger, Reader, tables
 from exporters.reconcile.gate import require_reconciled
 from exporters.suspension import planning, records
@@ -33,6 +33,7 @@ from exporters.suspension.model import (
 from exporters.suspension.report import Resumption, SwitchReport
 from exporters.suspension.switchboard import Switchboard
 from exporters.suspension.switching import Job, Result, carry_out
+from exporters.suspension.telling import Post, tell
 
 AUTOMATIC = "automatic"
 Clock = Callable[[], datetime]
@@ -45,15 +46,18 @@ def suspend(
     *,
     clock: Clock,
     lock_path: Path,
+    post: Post | None = None,
     apply: bool = False,
     verify_seconds: float = 60,
 ) -> SwitchReport:
     """Resume what is to run again, then pause what is due.
 
-    lock_path: a file that keeps two runs apart. Raises NotReconciledError if the ledger was put
-    back to an older copy and `apply` is set, MartsError, LedgerError.
+    lock_path: a file that keeps two runs apart. post: how payers are told; without it they are not.
+    Raises NotReconciledError if the ledger was put
+    back to an older copy and `apply` is set, ValueError for an smtp_url that is none, MartsError,
+    LedgerError.
     """
-    run = _Run(marts_path, ledger, board, clock, verify_seconds)
+    run = _Run(marts_path, ledger, board, clock, verify_seconds, post)
     return _alone(run, lock_path, run.suspend, apply=apply)
 
 
@@ -64,6 +68,7 @@ def resume(
     *,
     clock: Clock,
     lock_path: Path,
+    post: Post | None = None,
     apply: bool = False,
     payer_id: str | None = None,
     by: str = AUTOMATIC,
@@ -72,7 +77,7 @@ def resume(
 ) -> SwitchReport:
     """Let machines run again: of payers that owe nothing overdue any more, or, on a person's order
     (`by`, `reason`), of the payer named whatever it owes. Raises as `suspend` does."""
-    run = _Run(marts_path, ledger, board, clock, verify_seconds)
+    run = _Run(marts_path, ledger, board, clock, verify_seconds, post)
 
     def work(*, apply: bool) -> SwitchReport:
         if payer_id is None:
@@ -96,6 +101,8 @@ def _alone(
     if not apply:
         return work(apply=False)
     require_reconciled(run.ledger, run.marts_path)
+    if run.post is not None:
+        run.post.transport()  # an address that cannot be used is told before anything is switched
     lock_path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(lock_path)
     try:
@@ -113,6 +120,7 @@ def _alone(
 class _Known:
     """All that decides, read in one moment."""
 
+    book: Book
     situation: Situation
     decided: DunningPlan
     fleet: Fleet
@@ -122,9 +130,16 @@ class _Known:
 
     @classmethod
     def read(
-        cls, marts_path: Path, reader: Reader, *, now: datetime, as_if_fresh: bool = False
+        cls,
+        marts_path: Path,
+        reader: Reader,
+        *,
+        now: datetime,
+        bounce_address: str | None = None,
+        as_if_fresh: bool = False,
     ) -> _Known:
-        situation = read_situation(reader, read_book(marts_path), now=now, settled={})
+        book = read_book(marts_path, bounce_address=bounce_address)
+        situation = read_situation(reader, book, now=now, settled={})
         if as_if_fresh:
             situation = replace(situation, payments_read_at=now)
         decided = plan(situation)
@@ -132,6 +147,7 @@ class _Known:
         orders = records.read_orders(reader)
         known = records.read_suspensions(reader, orders)
         return cls(
+            book=book,
             situation=situation,
             decided=decided,
             fleet=fleet,
@@ -154,12 +170,14 @@ class _Run:
         board: Switchboard,
         clock: Clock,
         verify_seconds: float,
+        post: Post | None,
     ) -> None:
         self.marts_path = marts_path
         self.ledger = ledger
         self.clock = clock
         self._board = board
         self._verify_seconds = verify_seconds
+        self.post = post
         self._alerts: list[str] = []
         self._notes: list[str] = []
 
@@ -205,7 +223,13 @@ class _Run:
     def _read(self) -> tuple[datetime, _Known]:
         now = self.clock()
         with self.ledger.snapshot() as reader:
-            return now, _Known.read(self.marts_path, reader, now=now)
+            known = _Known.read(
+                self.marts_path,
+                reader,
+                now=now,
+                bounce_address=self.post.bounce_address if self.post else None,
+            )
+        return now, known
 
     def _report(
         self,
@@ -218,6 +242,7 @@ class _Run:
         planned: Sequence[PlannedSuspension] = (),
         paused: Sequence[Result] = (),
     ) -> SwitchReport:
+        told = self._tell() if apply else []
         suspending = bool(planned or paused)
         return SwitchReport(
             now=now,
@@ -230,8 +255,23 @@ class _Run:
             held=tuple(planning.held_suspensions(known.situation, known.decided.held)),
             active=tuple(s for s in known.suspensions if s.state != OVER),
             alerts=(*(known.decided.alerts if suspending else ()), *self._alerts),
-            notes=tuple(self._notes),
+            notes=(*self._notes, *told),
         )
+
+    def _tell(self) -> list[str]:
+        _, known = self._read()
+        if self.post is None:
+            return []
+        told, alerts = tell(
+            self.ledger,
+            self.post,
+            book=known.book,
+            situation=known.situation,
+            suspensions=known.suspensions,
+            sites=known.fleet.sites,
+        )
+        self._alerts += alerts
+        return told
 
     # running again
 

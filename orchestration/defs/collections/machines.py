@@ -6,8 +6,9 @@ import os
 import dagster as dg
 
 from exporters.ledger import Ledger
-from exporters.suspension import SwitchReport, resume, suspend
+from exporters.suspension import Post, SwitchReport, resume, suspend
 from exporters.xero import is_configured
+from orchestration.bounces import bounce_address
 from orchestration.dbt import OWNERS
 from orchestration.payments import read_payments_now
 from orchestration.power import sites_of
@@ -61,6 +62,7 @@ def machine_suspensions(config: SwitchConfig, data_dir: DataDirResource) -> dg.M
             sites,
             clock=clock,
             lock_path=layout.locks / "switching.lock",
+            post=_post(layout),
             apply=config.apply,
             verify_seconds=config.verify_seconds,
         )
@@ -91,11 +93,21 @@ def machine_resumptions(config: ResumeConfig, data_dir: DataDirResource) -> dg.M
             sites,
             clock=clock,
             lock_path=layout.locks / "switching.lock",
+            post=_post(layout),
             apply=config.apply,
             verify_seconds=config.verify_seconds,
             **(ordered if config.payer else {}),
         )
         return _told(report)
+
+
+def _post(layout: DataDir) -> Post:
+    return Post(
+        outbox_dir=layout.outbox,
+        smtp_url=os.environ.get("M2C_SMTP_URL"),
+        texts_dir=layout.mail_texts,
+        bounce_address=bounce_address(os.environ),
+    )
 
 
 def _why_not_read(layout: DataDir, ledger: Ledger, clock: Clock) -> str | None:

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from exporters.suspension import SwitchError, SwitchReport, resume, suspend
+from exporters.suspension import Post, SwitchError, SwitchReport, resume, suspend
 from tests.integration.collections.conftest import MARTS, World
 
 FLEET = """
 alter table settings add column max_machines_per_run integer default 100;
+create table sites(site_id varchar, name varchar);
+insert into sites values ('OSL', 'Oslo 1'), ('HEL', 'Helsinki'), ('ADD', 'Addis Ababa');
 create table contracts(contract_id varchar, term_no integer, payer_id varchar,
   valid_from_at timestamptz, valid_to_at timestamptz);
 create table assignments(machine_id varchar, contract_id varchar, valid_from_at timestamptz,
@@ -102,6 +104,7 @@ class Place(World):
 
     board: Board = field(default_factory=Board)
     verify_seconds: float = 0
+    smtp_url: str | None = None
 
     @property
     def lock(self) -> Path:
@@ -116,6 +119,7 @@ class Place(World):
             self.board,
             clock=lambda: self.now,
             lock_path=self.lock,
+            post=Post(outbox_dir=self.outbox, smtp_url=self.smtp_url),
             apply=apply,
             verify_seconds=self.verify_seconds,
         )
@@ -129,6 +133,7 @@ class Place(World):
             self.board,
             clock=lambda: self.now,
             lock_path=self.lock,
+            post=Post(outbox_dir=self.outbox, smtp_url=self.smtp_url),
             apply=apply,
             verify_seconds=self.verify_seconds,
             **order,

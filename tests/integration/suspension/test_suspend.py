@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -322,7 +324,9 @@ def test_an_approval_is_for_that_plan_alone(due: Place) -> None:
     ("size", "setting", "cap"), [(12, 100, 20), (1000, 100, 50), (50_000, 100, 100), (1000, 5, 5)]
 )
 def test_the_cap(size: int, setting: int, cap: int) -> None:
-    assert machines_cap(Fleet(size=size, by_payer={}, max_machines_per_run=setting)) == cap
+    assert (
+        machines_cap(Fleet(size=size, by_payer={}, max_machines_per_run=setting, sites={})) == cap
+    )
 
 
 def test_a_second_invoice_finds_the_machines_paused(due: Place) -> None:
@@ -391,3 +395,46 @@ def test_a_run_killed_at_an_order_is_taken_up(due: Place, when: str, nth: int) -
     paid(due)
     due.resume()
     assert due.board.off() == []
+
+
+def mails_of(place: Place) -> list[str]:
+    return [
+        email.message_from_bytes(path.read_bytes(), policy=email.policy.default)["Subject"]
+        for path in place.mails()
+        if "NORDIC" in path.name
+    ][3:]
+
+
+def test_the_payer_is_told_once_of_the_pause_and_of_its_end(due: Place) -> None:
+    report = due.suspend()
+    assert any("Told NORDIC <ap@nordic.example> that its machines are suspended" in n
+               for n in report.notes)  # fmt: skip
+    due.later(days=1)
+    due.suspend()
+    assert len(mails_of(due)) == 1
+    (path,) = (p for p in due.mails() if "2026-12-10" in p.name)
+    mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+    text = mail.get_body(("plain",)).get_content()
+    for expected in ("NORDIC-0001", "Oslo 1", "Helsinki", "1,000.00"):
+        assert expected in text
+    paid(due)
+    due.resume()
+    due.resume()
+    assert len(mails_of(due)) == 2
+
+
+def test_a_mail_that_did_not_get_out_is_sent_by_the_next_run(due: Place) -> None:
+    due.smtp_url = "smtp://127.0.0.1:9"
+    report = due.suspend()
+    assert due.board.off() == ["a", "b", "c", "d"]
+    assert "is not told that its machines are suspended: not sent" in report.describe()
+    due.smtp_url = None
+    due.suspend()
+    assert len(mails_of(due)) == 1
+
+
+def test_a_mail_server_that_is_none_is_told_before_anything_is_switched(due: Place) -> None:
+    due.smtp_url = "http://127.0.0.1"
+    with pytest.raises(ValueError, match="M2C_SMTP_URL must look like"):
+        due.suspend()
+    assert due.board.orders == []
