@@ -53,7 +53,7 @@ MARTS = {
         "xero_tax_types",
         "xero_tracking",
     ),
-    *("disputes", "statement_inputs"),
+    *("disputes", "statement_inputs", "webhook_endpoints"),
     *("adjustments", "line_bands", "line_bases", "line_calculations", "line_days", "line_events"),
     *("credits", "landed_files", "line_machines", "reading_edits", "usage_batches", "usage_units"),
     *("statement_history", "suspended_machines"),
