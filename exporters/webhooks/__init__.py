@@ -1,0 +1,48 @@
+"""Events that other systems are told as signed webhooks, by the Standard Webhooks convention: what
+happens in the ledger and in the marts, made into events once, owed to the endpoints of the book,
+and sent until each has it. What Xero tells us comes in elsewhere (`exporters.xero.webhooks`).
+"""
+
+from exporters.webhooks.catalogue import TYPES
+from exporters.webhooks.delivering import Delivering, send_events, send_test, standing
+from exporters.webhooks.endpoints import Endpoint, EndpointError
+from exporters.webhooks.outbox import (
+    Noted,
+    Wanted,
+    World,
+    anything_new,
+    enable,
+    events_to_replay,
+    note_events,
+    owe_again,
+    owed_deliveries,
+    read_world,
+    settle,
+)
+from exporters.webhooks.report import EventsReport, ReplayReport, TestReport
+from exporters.webhooks.sending import Sender
+
+__all__ = [
+    "TYPES",
+    "Delivering",
+    "Endpoint",
+    "EndpointError",
+    "EventsReport",
+    "Noted",
+    "ReplayReport",
+    "Sender",
+    "TestReport",
+    "Wanted",
+    "World",
+    "anything_new",
+    "enable",
+    "events_to_replay",
+    "note_events",
+    "owe_again",
+    "owed_deliveries",
+    "read_world",
+    "send_events",
+    "send_test",
+    "settle",
+    "standing",
+]
