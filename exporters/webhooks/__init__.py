@@ -5,12 +5,13 @@ and sent until each has it. What Xero tells us comes in elsewhere (`exporters.xe
 
 from exporters.webhooks.catalogue import TYPES
 from exporters.webhooks.delivering import Delivering, send_events, send_test, standing
-from exporters.webhooks.endpoints import Endpoint, EndpointError
+from exporters.webhooks.endpoints import Endpoint, EndpointError, UnknownEndpointError
 from exporters.webhooks.outbox import (
     Noted,
     Wanted,
     World,
     anything_new,
+    disabled_endpoints,
     enable,
     events_to_replay,
     note_events,
@@ -32,9 +33,11 @@ __all__ = [
     "ReplayReport",
     "Sender",
     "TestReport",
+    "UnknownEndpointError",
     "Wanted",
     "World",
     "anything_new",
+    "disabled_endpoints",
     "enable",
     "events_to_replay",
     "note_events",

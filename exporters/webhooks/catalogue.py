@@ -32,6 +32,9 @@ TYPES: Final[dict[str, str]] = {
     "credit_note.published": "it is in Xero, approved",
     "credit_note.voided": "it was voided or deleted in Xero",
     "payment.reversed": "a payment was taken back",
+    "machines.suspended": "machines of a payer who is overdue are to be paused",
+    "machines.resumed": "a suspension is over, and its machines are to run again",
+    "machine.state_changed": "a machine of a suspension was seen off, on, or not to be told",
     "statement.needs_approval": "a closed statement waits for somebody to approve it",
     "dispute.opened": "a statement, a line or a charge event is disputed",
     "dispute.resolved": "the dispute was decided",
@@ -196,6 +199,71 @@ def _closed(_: Facts, row: Row) -> Iterator[Happening]:
     )
 
 
+# --- machines ---
+
+
+def _suspended(facts: Facts, row: Row) -> Iterator[Happening]:
+    yield _of_suspension(facts, "machines.suspended", row, row)
+
+
+def _resumed(facts: Facts, row: Row) -> Iterator[Happening]:
+    suspension = facts.suspension(row["suspension_id"])
+    if suspension is not None:
+        yield _of_suspension(facts, "machines.resumed", row, suspension)
+
+
+def _of_suspension(facts: Facts, kind: str, row: Row, suspension: Row) -> Happening:
+    machines = facts.suspended_machines(suspension["suspension_id"])
+    customers = facts.customers_of_contracts({one["contract_id"] for one in machines})
+    return Happening(
+        type=kind,
+        key=suspension["suspension_id"],
+        subject=suspension["suspension_id"],
+        at=row["at"],
+        payer_id=suspension["payer_id"],
+        customer_ids=customers,
+        once=True,
+        data={
+            "suspension_id": suspension["suspension_id"],
+            "payer_id": suspension["payer_id"],
+            "customer_ids": list(customers),
+            "statement_numbers": json.loads(suspension["statement_numbers"]),
+            "policy_id": suspension["policy_id"],
+            "stage": suspension["stage"],
+            "machines": [
+                {name: one[name] for name in ("machine_id", "site_id", "contract_id")}
+                for one in machines
+            ],
+        },
+    )
+
+
+def _machine_seen(facts: Facts, row: Row) -> Iterator[Happening]:
+    suspension = facts.suspension(row["suspension_id"])
+    if suspension is None:
+        return
+    mine = [
+        one
+        for one in facts.suspended_machines(row["suspension_id"])
+        if (one["machine_id"], one["site_id"]) == (row["machine_id"], row["site_id"])
+    ]
+    customers = facts.customers_of_contracts({one["contract_id"] for one in mine})
+    names = ("suspension_id", "machine_id", "site_id", "wanted", "state", "switched")
+    yield Happening(
+        type="machine.state_changed",
+        key=f"{row['suspension_id']}|{row['site_id']}|{row['machine_id']}",
+        subject=row["suspension_id"],
+        at=row["at"],
+        payer_id=suspension["payer_id"],
+        customer_ids=customers,
+        data={
+            "payer_id": suspension["payer_id"],
+            "customer_ids": list(customers),
+            **{name: row[name] for name in names},
+        },
+    )
+
+
 # --- disputes ---
 
 
@@ -338,6 +406,9 @@ FROM_FACTS: Final[dict[str, Callable[[Facts, Row], Iterable[Happening]]]] = {
     "documents": _seen_in_xero,
     "payments": _payment,
     "reminders": _reminded,
+    "suspensions": _suspended,
+    "resumptions": _resumed,
+    "machine_states": _machine_seen,
     "close_decisions": _closed,
     "disputes": _disputed,
     "charge_disputes": _charge_disputed,

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -23,6 +22,10 @@ MAKE_SECRET: Final = 'make one with: echo "whsec_$(openssl rand -base64 32)"'
 
 class EndpointError(Exception):
     """An endpoint that cannot be sent to as it is: its secret, say. The words say what to do."""
+
+
+class UnknownEndpointError(EndpointError):
+    """The book has no endpoint of that name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +47,6 @@ class Endpoint:
     def host(self) -> str:
         """The host of its address."""
         return urlsplit(self.url).hostname or ""
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether it is on this machine by its name alone."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
 
     def wants(self, kind: str, *, payer_id: str | None, customer_ids: Sequence[str]) -> bool:
         """Whether it is told of an event. One that is told of some customers only hears of an event

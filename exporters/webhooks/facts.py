@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -80,6 +80,29 @@ class Facts:
             .where(table.c.at <= at)
             .order_by(table.c.id.desc())
         )
+
+    def suspension(self, suspension_id: str) -> Row | None:
+        """A suspension of machines."""
+        table = tables.suspensions
+        return self._reader.first(select(table).where(table.c.suspension_id == suspension_id))
+
+    def suspended_machines(self, suspension_id: str) -> list[dict[str, Any]]:
+        """The machines of a suspension."""
+        table = tables.suspended_machines
+        return self._reader.query(
+            select(table).where(table.c.suspension_id == suspension_id).order_by(table.c.id)
+        )
+
+    def customers_of_contracts(self, contract_ids: Collection[str]) -> tuple[str, ...]:
+        """The customers that these contracts were billed for."""
+        lines = tables.issued_lines
+        found = self._reader.query(
+            select(lines.c.customer_id)
+            .where(lines.c.contract_id.in_(contract_ids))
+            .where(lines.c.customer_id.is_not(None))
+            .distinct()
+        )
+        return tuple(sorted(row["customer_id"] for row in found))
 
     def open_exception(self, exception_id: str) -> Row | None:
         """The event that told of an exception (payload, payer_id, customer_ids, subject), if none

@@ -21,7 +21,7 @@ from exporters.ledger import Ledger, Reader, Transaction, tables
 from exporters.ledger.actions import who_and_why
 from exporters.marts import open_marts
 from exporters.webhooks.catalogue import FROM_FACTS, Happening, of_alerts, of_exceptions, of_fact
-from exporters.webhooks.endpoints import Endpoint, EndpointError, read_endpoints
+from exporters.webhooks.endpoints import Endpoint, UnknownEndpointError, read_endpoints
 from exporters.webhooks.facts import Facts
 
 Row = Mapping[str, Any]
@@ -45,12 +45,12 @@ class World:
     customers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def endpoint(self, endpoint_id: str) -> Endpoint:
-        """The endpoint of this id. Raises EndpointError if there is none."""
+        """The endpoint of this id. Raises UnknownEndpointError if there is none."""
         for one in self.endpoints:
             if one.endpoint_id == endpoint_id:
                 return one
         named = ", ".join(one.endpoint_id for one in self.endpoints) or "none"
-        raise EndpointError(
+        raise UnknownEndpointError(
             f"no endpoint {endpoint_id!r}; webhooks.yml, as of the last build, has {named}"
         )
 
@@ -309,7 +309,7 @@ def say_of_endpoint(
 
 def enable(ledger: Ledger, world: World, endpoint_id: str, *, by: str, reason: str) -> list[str]:
     """Somebody says that an endpoint is to be sent to again after it said 410, in words. What
-    waited meanwhile is sent. Raises EndpointError, ActionError."""
+    waited meanwhile is sent. Raises UnknownEndpointError, ActionError."""
     by, reason = who_and_why(by, reason)
     endpoint = world.endpoint(endpoint_id)
     with ledger.transaction() as tx:
@@ -322,7 +322,7 @@ def enable(ledger: Ledger, world: World, endpoint_id: str, *, by: str, reason: s
 
 def settle(ledger: Ledger, world: World, endpoint_id: str, *, by: str, reason: str) -> list[str]:
     """Somebody answers for what was given up for an endpoint: nobody waits for it any more. Raises
-    EndpointError, ActionError."""
+    UnknownEndpointError, ActionError."""
     by, reason = who_and_why(by, reason)
     endpoint = world.endpoint(endpoint_id)
     with ledger.transaction() as tx:
