@@ -92,6 +92,10 @@ class Sender:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def _close(self) -> None:
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
         for client in self._clients.values():
             await client.aclose()
 
@@ -111,42 +115,25 @@ class Sender:
         url = httpx.URL(endpoint.url)
         if _has_proxy(endpoint):
             # The proxy looks the name up, and keeps us out of our own networks.
-            return await self._post_to(url, url, body, headers)
+            client = self._client(through_proxy=True)
+            return await _ask(client, client.build_request("POST", url, content=body), headers)
+        client = self._client(through_proxy=False)
         addresses = await _addresses(endpoint, url)
         for number, address in enumerate(addresses, 1):
+            # To the address that was looked at, not to what the name means a moment later.
+            request = client.build_request(
+                "POST",
+                url.copy_with(host=address),
+                content=body,
+                headers={"host": url.netloc.decode("ascii")},
+                extensions={"sni_hostname": url.host},
+            )
             try:
-                # To the address that was looked at, not to what the name means a moment later.
-                return await self._post_to(url.copy_with(host=address), url, body, headers)
+                return await _ask(client, request, headers)
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 if number == len(addresses):
                     raise
         raise OSError(f"{url.host} has no address")
-
-    async def _post_to(
-        self, target: httpx.URL, url: httpx.URL, body: bytes, headers: Mapping[str, str]
-    ) -> Answer:
-        client = self._client(through_proxy=target == url)
-        request = client.build_request(
-            "POST",
-            target,
-            content=body,
-            headers={
-                **headers,
-                "host": url.netloc.decode("ascii"),
-                "content-type": "application/json",
-                "user-agent": "meter-to-cash",
-            },
-            extensions={"sni_hostname": url.host} if target != url else {},
-        )
-        response = await client.send(request, stream=True)
-        try:
-            return Answer(
-                http_status=response.status_code,
-                words=await _beginning(response),
-                retry_after=response.headers.get("retry-after"),
-            )
-        finally:
-            await response.aclose()
 
     def _client(self, *, through_proxy: bool) -> httpx.AsyncClient:
         if through_proxy not in self._clients:
@@ -160,6 +147,23 @@ class Sender:
                 trust_env=through_proxy,
             )
         return self._clients[through_proxy]
+
+
+async def _ask(
+    client: httpx.AsyncClient, request: httpx.Request, headers: Mapping[str, str]
+) -> Answer:
+    request.headers.update(
+        {**headers, "content-type": "application/json", "user-agent": "meter-to-cash"}
+    )
+    response = await client.send(request, stream=True)
+    try:
+        return Answer(
+            http_status=response.status_code,
+            words=await _beginning(response),
+            retry_after=response.headers.get("retry-after"),
+        )
+    finally:
+        await response.aclose()
 
 
 async def _beginning(response: httpx.Response) -> str:
