@@ -184,4 +184,5 @@ class TestReport:
         """The answer in words."""
         verb = "took the test event" if self.delivered else "did not take the test event"
         status = f"{self.http_status} " if self.http_status is not None else ""
-        return [f"{self.endpoint_id} ({self.url}) {verb} {self.event_id}: {status}{self.words}"]
+        answer = f"{status}{self.words}".strip()
+        return [f"{self.endpoint_id} ({self.url}) {verb} {self.event_id}: {answer}"]

@@ -31,8 +31,8 @@ def webhook_events(data_dir: DataDirResource) -> dg.MaterializeResult:
     data = {"events": noted.events, "deliveries": noted.deliveries}
     words = [f"no events are made: {why_not}"] if why_not else []
     if noted.events:
-        words.append(f"{noted.events} made, {noted.deliveries} owed")
-    words += [f"{name} is told what happens from now on" for name in noted.new_endpoints]
+        words.append(f"events: {noted.events} made of what is new, {noted.deliveries} to be sent")
+    words += [f"events: {name} is told what happens from now on" for name in noted.new_endpoints]
     return materialized(data, words=words, exit_code=int(why_not is not None))
 
 
