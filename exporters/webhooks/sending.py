@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
@@ -27,6 +28,7 @@ from exporters.webhooks.endpoints import Endpoint
 TIMEOUT: Final = 15.0
 _SHOWN: Final = 200  # characters of an answer that are kept
 _READ: Final = 1000  # bytes of it that are read at most
+_CONTENT_SECONDS: Final = 1.0  # for reading that
 _OF_THE_EVENT: Final = frozenset({400, 409, 413, 415, 422})
 """Statuses that say something of what was sent; all others are about the endpoint as a whole."""
 
@@ -67,7 +69,7 @@ class Sender:
         self._timeout = timeout
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="webhooks", daemon=True)
-        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self._trusted: ssl.SSLContext | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -96,13 +98,28 @@ class Sender:
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
-        for client in self._clients.values():
-            await client.aclose()
 
     async def _answer(self, endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) -> Answer:
+        proxied = _has_proxy(endpoint)
+        # A client of its own: nothing of one endpoint, no connection and no cookie, is for another
+        # that happens to be at the same address.
+        client = httpx.AsyncClient(
+            follow_redirects=False,
+            timeout=httpx.Timeout(self._timeout),
+            verify=self._tls(),
+            trust_env=proxied,
+        )
         try:
-            async with asyncio.timeout(self._timeout):
-                return await self._post(endpoint, body, headers)
+            async with client:
+                async with asyncio.timeout(self._timeout):
+                    # A proxy looks the name up, and keeps us out of our own networks.
+                    targets = [None] if proxied else await _addresses(endpoint)
+                    response = await _first_to_answer(client, endpoint, targets, body, headers)
+                return Answer(
+                    http_status=response.status_code,
+                    words=await _beginning(response),
+                    retry_after=response.headers.get("retry-after"),
+                )
         except TimeoutError:
             return Answer(http_status=None, words=f"no answer within {self._timeout:g} s")
         except _ForbiddenAddressError as error:
@@ -111,77 +128,63 @@ class Sender:
             words = one_line(f"{type(error).__name__}: {error}")
             return Answer(http_status=None, words=words[:_SHOWN])
 
-    async def _post(self, endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) -> Answer:
-        url = httpx.URL(endpoint.url)
-        if _has_proxy(endpoint):
-            # The proxy looks the name up, and keeps us out of our own networks.
-            client = self._client(through_proxy=True)
-            return await _ask(client, client.build_request("POST", url, content=body), headers)
-        client = self._client(through_proxy=False)
-        addresses = await _addresses(endpoint, url)
-        for number, address in enumerate(addresses, 1):
-            # To the address that was looked at, not to what the name means a moment later.
-            request = client.build_request(
-                "POST",
-                url.copy_with(host=address),
-                content=body,
-                headers={"host": url.netloc.decode("ascii")},
-                extensions={"sni_hostname": url.host},
-            )
-            try:
-                return await _ask(client, request, headers)
-            except (httpx.ConnectError, httpx.ConnectTimeout):
-                if number == len(addresses):
-                    raise
-        raise OSError(f"{url.host} has no address")
-
-    def _client(self, *, through_proxy: bool) -> httpx.AsyncClient:
-        if through_proxy not in self._clients:
-            self._clients[through_proxy] = httpx.AsyncClient(
-                follow_redirects=False,
-                timeout=httpx.Timeout(self._timeout),
-                # None stays open: it would be of another name on the same address, and TLS has
-                # proved that name only.
-                limits=httpx.Limits(max_keepalive_connections=0),
-                verify=httpx.create_ssl_context(),
-                trust_env=through_proxy,
-            )
-        return self._clients[through_proxy]
+    def _tls(self) -> ssl.SSLContext:
+        if self._trusted is None:
+            self._trusted = httpx.create_ssl_context()
+        return self._trusted
 
 
-async def _ask(
-    client: httpx.AsyncClient, request: httpx.Request, headers: Mapping[str, str]
-) -> Answer:
-    request.headers.update(
-        {**headers, "content-type": "application/json", "user-agent": "meter-to-cash"}
-    )
-    response = await client.send(request, stream=True)
-    try:
-        return Answer(
-            http_status=response.status_code,
-            words=await _beginning(response),
-            retry_after=response.headers.get("retry-after"),
+async def _first_to_answer(
+    client: httpx.AsyncClient,
+    endpoint: Endpoint,
+    addresses: Sequence[str | None],
+    body: bytes,
+    headers: Mapping[str, str],
+) -> httpx.Response:
+    """The answer, its content still to come, of the first address that a connection can be made
+    to. It goes to that address, not to what the name means a moment later; None is the name."""
+    url = httpx.URL(endpoint.url)
+    for number, address in enumerate(addresses, 1):
+        request = client.build_request(
+            "POST",
+            url if address is None else url.copy_with(host=address),
+            content=body,
+            headers={
+                **headers,
+                "host": url.netloc.decode("ascii"),
+                "content-type": "application/json",
+                "user-agent": "meter-to-cash",
+            },
+            extensions={} if address is None else {"sni_hostname": url.host},
         )
-    finally:
-        await response.aclose()
+        try:
+            return await client.send(request, stream=True)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            if number == len(addresses):
+                raise
+    raise OSError(f"{url.host} has no address")
 
 
 async def _beginning(response: httpx.Response) -> str:
-    """The beginning of an answer. The status alone counts: an answer that breaks off is one."""
+    """The beginning of what an answer says, as far as it comes at once. The status alone counts:
+    one whose content breaks off or trickles is an answer."""
     content = b""
     try:
-        async for chunk in response.aiter_raw():
-            content += chunk
-            if len(content) >= _READ:
-                break
-    except httpx.HTTPError:
+        async with asyncio.timeout(_CONTENT_SECONDS):
+            async for chunk in response.aiter_raw():
+                content += chunk
+                if len(content) >= _READ:
+                    break
+    except (httpx.HTTPError, TimeoutError):
         pass
+    await response.aclose()
     return one_line(content[:_READ].decode("utf-8", "replace"))[:_SHOWN]
 
 
-async def _addresses(endpoint: Endpoint, url: httpx.URL) -> list[str]:
+async def _addresses(endpoint: Endpoint) -> list[str]:
     """Where an endpoint is. Raises _ForbiddenAddressError if any of it is inside a network of ours
     and the book does not say that it may be."""
+    url = httpx.URL(endpoint.url)
     port = url.port or (443 if url.scheme == "https" else 80)
     found = await asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(info[4][0]) for info in found))

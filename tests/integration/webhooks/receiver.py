@@ -36,7 +36,9 @@ class Got:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is answered. hang: seconds before it; drop: the connection is closed instead."""
+    """What is answered. hang: seconds before it; drop: the connection is closed instead.
+    trickle: seconds between the letters of its head; unfinished: content is promised that does not
+    come."""
 
     status: int = 204
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -44,6 +46,7 @@ class Reply:
     hang: float = 0.0
     drop: bool = False
     trickle: float = 0.0
+    unfinished: bool = False
 
 
 @dataclass
@@ -104,9 +107,12 @@ class Receiver:
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
-                self.send_header("content-length", str(len(reply.body)))
+                self.send_header("content-length", str(len(reply.body) + reply.unfinished))
                 self.end_headers()
                 self.wfile.write(reply.body)
+                self.wfile.flush()
+                if reply.unfinished:
+                    receiver.over.wait(30)
 
             def log_message(self, *_: object) -> None:
                 pass

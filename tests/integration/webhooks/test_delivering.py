@@ -227,6 +227,27 @@ def test_a_dead_endpoint_holds_nobody_else_up(post: Post) -> None:
     assert report.exit_code == 0
 
 
+@pytest.mark.sqlite_only
+def test_a_status_counts_whatever_becomes_of_the_rest_of_the_answer(post: Post) -> None:
+    post.timeout = 1.0
+    erp = post.receiver(answer=always(Reply(200, body=b"thanks", unfinished=True)))
+    post.endpoints(endpoint("erp", erp.url))
+    post.story.issue()
+    report = post.send()
+    assert (report.endpoints[0].delivered, post.attempts()[0]["answer"]) == (1, "thanks")
+
+
+@pytest.mark.sqlite_only
+def test_nothing_of_one_endpoint_is_sent_to_another(post: Post) -> None:
+    one = post.receiver(answer=always(Reply(headers={"set-cookie": "a=b; Path=/"})))
+    post.endpoints(endpoint("erp", one.url), endpoint("crm", one.url))
+    for n in range(1, 4):
+        post.story.issue(f"ACME-{n:04}")
+    post.send()
+    assert len(one.taken) == 6
+    assert not any("cookie" in got.headers for got in one.got)
+
+
 def test_an_endpoint_that_is_gone_is_not_sent_to_until_somebody_says_so(post: Post) -> None:
     erp = post.receiver(answer=always(Reply(410)))
     post.endpoints(endpoint("erp", erp.url))
