@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from exporters import webhooks
+from exporters.collections.transport import TransportError, UnknownOutcome
 from exporters.ledger import Ledger, restored
 from exporters.reconcile.gate import require_reconciled
 from exporters.webhooks import EventsReport, Noted, ReplayReport, TestReport, Wanted, World
 from orchestration.ledger import open_ledger
 from orchestration.locks import hold
 from orchestration.rehearsal import refuse_endpoints_outside_loopback
-from orchestration.settings import Clock, DataDir
+from orchestration.settings import Clock, DataDir, SettingsError
 
 ACTOR = "events"
 OnWait = Callable[[str], None]
@@ -44,7 +45,28 @@ def send_waiting(
         open_ledger(data_dir, acting_as=ACTOR) as ledger,
     ):
         require_reconciled(ledger, data_dir.marts)
-        return webhooks.send_events(ledger, world, env=env, clock=clock, apply=True)
+        report = webhooks.send_events(ledger, world, env=env, clock=clock, apply=True)
+    _tell_people(report, data_dir, clock=clock, env=env)
+    return report
+
+
+def _tell_people(
+    report: EventsReport, data_dir: DataDir, *, clock: Clock, env: Mapping[str, str]
+) -> None:
+    """Mail what this run found that needs a person. It stands in `m2c events` too, so a mail that
+    does not get out is a note and no failure."""
+    if not (news := report.news()):
+        return
+    from orchestration import alerts  # loads Dagster, which takes seconds
+
+    try:
+        where = alerts.send(
+            alerts.events_message(news, at=clock(), env=env), data_dir=data_dir, env=env
+        )
+    except (TransportError, UnknownOutcome, SettingsError, ValueError) as error:
+        report.notes.append(f"nobody was mailed: {error}")
+    else:
+        report.notes.append(f"people are told: {where}")
 
 
 def note_new(data_dir: DataDir) -> tuple[Noted, str | None]:

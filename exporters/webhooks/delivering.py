@@ -186,6 +186,8 @@ class Delivering:
             lane.report.delivered += 1
             lane.failures = 0
             return
+        lane.report.gave_up += fact["status"] == outbox.GIVEN_UP
+        lane.report.hung_up = lane.report.hung_up or answer.is_gone
         next_at: datetime | None = fact.get("next_at")
         if next_at is not None:
             lane.report.failed += 1
@@ -250,8 +252,9 @@ def send_events(
         outbox.note_settled(ledger)
     after = standing(ledger, world, env=env, clock=clock)
     for one in after.endpoints:
-        one.delivered = reports[one.endpoint_id].delivered
-        one.failed = reports[one.endpoint_id].failed
+        run_of = reports[one.endpoint_id]
+        one.delivered, one.failed = run_of.delivered, run_of.failed
+        one.gave_up, one.hung_up = run_of.gave_up, run_of.hung_up
     after.planned = False
     after.noted, after.new_endpoints, after.cut_short = noted.events, noted.new_endpoints, cut_short
     return after

@@ -20,7 +20,8 @@ class EndpointReport:
     """One endpoint. waiting: owed to it, by type; next_at: when the earliest of them is due, None
     if at once; last_*: the newest attempt. blocked: why nothing is sent to it, for which a person
     is needed; problem: what else somebody has to look at; note: why nothing is sent as long as the
-    book says so. delivered, failed: of this run."""
+    book says so. Of this run: delivered, failed, gave_up (deliveries) and hung_up (whether it
+    answered 410)."""
 
     endpoint_id: str
     url: str
@@ -28,6 +29,8 @@ class EndpointReport:
     next_at: datetime | None = None
     delivered: int = 0
     failed: int = 0
+    gave_up: int = 0
+    hung_up: bool = False
     delivered_ever: int = 0
     given_up: list[dict[str, Any]] = field(default_factory=list)
     last_at: datetime | None = None
@@ -87,6 +90,7 @@ class EventsReport:
     new_endpoints: tuple[str, ...] = ()
     planned: bool = False
     cut_short: bool = False
+    notes: list[str] = field(default_factory=list)
 
     @property
     def needs_person(self) -> bool:
@@ -102,6 +106,12 @@ class EventsReport:
         """JSON-ready."""
         plain: dict[str, Any] = jsonable(asdict(self))
         return {**plain, "needs_person": self.needs_person}
+
+    def news(self) -> list[str]:
+        """What this run found that needs a person, in words."""
+        return [
+            line for one in self.endpoints if one.gave_up or one.hung_up for line in one.describe()
+        ]
 
     def describe(self) -> list[str]:
         """All of it in words."""
@@ -120,6 +130,7 @@ class EventsReport:
             lines += one.describe()
         if self.cut_short:
             lines.append("the time of a run is over; the next goes on")
+        lines += self.notes
         if self.planned and any(one.waiting for one in self.endpoints):
             lines.append("nothing was sent: --apply sends")
         return lines

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +174,13 @@ def test_gone_and_back(data_dir: DataDir, run: Run, erp: Receiver) -> None:
     erp.answer = lambda _got: Reply(410)
     done = run("send", "--apply")
     assert (done.return_value, "m2c events enable erp" in done.stdout) == (1, True)
+    (letter,) = data_dir.outbox.glob("*.eml")
+    mail = message_from_bytes(letter.read_bytes(), policy=default)
+    assert "events do not reach" in mail["Subject"]
+    assert "answered 410 Gone" in mail.get_content()
+    assert f"people are told: {letter}" in done.stdout
+    run("send", "--apply")
+    assert list(data_dir.outbox.iterdir()) == [letter]  # once
     assert "m2c events enable" in run().output
     erp.answer = lambda _got: Reply()
     assert run("enable", "erp", *SAID).return_value == 0
