@@ -39,11 +39,12 @@ def send_waiting(
     if not apply:
         with open_ledger(data_dir, acting_as=ACTOR) as ledger:
             return webhooks.standing(ledger, world, env=env, clock=clock)
-    refuse_endpoints_outside_loopback(env, world.endpoints)
     with (
         hold(data_dir.locks, "webhooks", purpose="sending events", on_wait=on_wait),
         open_ledger(data_dir, acting_as=ACTOR) as ledger,
     ):
+        world = webhooks.read_world(data_dir.marts)  # those of a moment ago, if it had to wait
+        refuse_endpoints_outside_loopback(env, world.endpoints)
         require_reconciled(ledger, data_dir.marts)
         report = webhooks.send_events(ledger, world, env=env, clock=clock, apply=True)
     _tell_people(report, data_dir, clock=clock, env=env)
@@ -79,6 +80,7 @@ def note_new(data_dir: DataDir) -> tuple[Noted, str | None]:
         hold(data_dir.locks, "notices", purpose="making events"),
         open_ledger(data_dir, acting_as=ACTOR) as ledger,
     ):
+        world = webhooks.read_world(data_dir.marts)
         with ledger.snapshot() as reader:
             why_not = restored.why_not_reconciled(reader) if world.endpoints else None
         return (Noted(), why_not) if why_not else (webhooks.note_events(ledger, world), None)

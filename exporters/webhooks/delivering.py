@@ -169,7 +169,8 @@ class Delivering:
             )
             fact["status"] = outbox.FAILED if again else outbox.GIVEN_UP
             if again:
-                fact |= {"next_at": again.at, "pause_until": again.pause_until}
+                fact["next_at"] = again.at
+                fact["pause_until"] = None if answer.is_of_the_event else again.pause_until
         try:
             with self.ledger.transaction() as tx:
                 tx.record(tables.webhook_attempts, **fact)

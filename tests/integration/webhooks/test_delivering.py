@@ -332,6 +332,21 @@ def test_an_event_that_is_refused_holds_up_only_what_is_about_the_same(post: Pos
     assert types(erp)[2:] == ["invoice.issued", "invoice.published"]
 
 
+@pytest.mark.sqlite_only
+def test_time_asked_for_one_event_is_not_a_pause_of_all(post: Post) -> None:
+    erp = post.receiver(
+        answer=lambda got: Reply(409, {"retry-after": "7200"}) if b"0001" in got.body else Reply()
+    )
+    post.endpoints(endpoint("erp", erp.url))
+    post.story.issue("ACME-0001")
+    post.send()
+    asked_until = post.story.now + timedelta(hours=2)
+    post.story.issue("ACME-0002")
+    report = post.send()
+    assert len(erp.taken) == 1
+    assert report.endpoints[0].next_at == asked_until
+
+
 def test_after_an_outage_everything_arrives_in_order(post: Post) -> None:
     erp = post.receiver(answer=always(Reply(503)))
     post.endpoints(endpoint("erp", erp.url))

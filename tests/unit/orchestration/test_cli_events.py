@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from exporters.ledger import copies, tables
 from exporters.ledger.errors import NotReconciledError
 from orchestration import cli
-from orchestration.defs.events.assets import webhook_events
+from orchestration.defs.events.assets import SendConfig, webhook_deliveries, webhook_events
 from orchestration.defs.jobs import frequent_webhooks
 from orchestration.instance import open_instance
 from orchestration.ledger import actor_named, open_ledger
@@ -287,6 +287,17 @@ def test_the_schedule_asks_for_a_run_only_when_there_is_something_to_do(
     assert tick().skip_message  # the retry is not due yet
     sql(data_dir, "update build_info set built_at = now()")
     assert tick().run_requests  # new marts may have new exceptions
+
+
+def test_the_job_sends_when_it_is_told_to(data_dir: DataDir, erp: Receiver, run: Run) -> None:
+    run("send", "--apply")
+    issue(data_dir)
+    resource = DataDirResource(root=str(data_dir.root))
+    for apply, taken in ((False, 0), (True, 1)):
+        done = webhook_deliveries(config=SendConfig(apply=apply), data_dir=resource)  # type: ignore[call-arg]
+        assert isinstance(done, dg.MaterializeResult)
+        assert done.metadata is not None
+        assert (done.metadata["exit_code"], len(erp.taken)) == (0, taken)
 
 
 def test_notes_of_a_build(data_dir: DataDir, erp: Receiver, run: Run) -> None:
