@@ -23,14 +23,17 @@ from typing import Any, Final
 from sqlalchemy import func, select
 
 from exporters.ledger import AlreadyRecorded, Ledger, Reader, Transaction, tables
-from exporters.webhooks import outbox
+from exporters.webhooks import owed as owing
+from exporters.webhooks import states
 from exporters.webhooks.catalogue import Happening
 from exporters.webhooks.endpoints import Endpoint, EndpointError
-from exporters.webhooks.outbox import Owed, World
+from exporters.webhooks.noting import anything_new, note_events, preview
+from exporters.webhooks.owed import Owed
 from exporters.webhooks.report import EndpointReport, EventsReport, TestReport, by_type
 from exporters.webhooks.retries import asked_to_wait, retry
 from exporters.webhooks.sending import Answer, Sender
 from exporters.webhooks.signing import signed
+from exporters.webhooks.world import World
 
 AT_ONCE: Final = 8
 RUN_SECONDS: Final = 600.0
@@ -116,8 +119,8 @@ class Delivering:
 
     def _lanes(self, reports: Mapping[str, EndpointReport]) -> list[_Lane]:
         with self.ledger.snapshot() as reader:
-            owed = outbox.owed_deliveries(reader)
-            paused = outbox.paused_endpoints(reader)
+            owed = owing.owed_deliveries(reader)
+            paused = owing.paused_endpoints(reader)
         found = []
         for endpoint in self.world.endpoints:
             report = reports[endpoint.endpoint_id]
@@ -132,7 +135,7 @@ class Delivering:
 
     def _send(self, lane: _Lane, owed: Owed) -> Future[Answer]:
         with self.ledger.snapshot() as reader:
-            payload = outbox.payload_of(reader, owed.event_id)
+            payload = owing.payload_of(reader, owed.event_id)
         headers = signed(owed.event_id, payload, keys=lane.keys, at=self.real_time())
         return self.sender.send(lane.endpoint, payload, headers)
 
@@ -157,9 +160,9 @@ class Delivering:
             "answer": answer.words,
         }
         if answer.is_delivered:
-            fact["status"] = outbox.DELIVERED
+            fact["status"] = owing.DELIVERED
         elif answer.is_gone:
-            fact["status"] = outbox.HUNG_UP
+            fact["status"] = owing.HUNG_UP
         else:
             again = retry(
                 attempt,
@@ -167,7 +170,7 @@ class Delivering:
                 chance=self.chance(),
                 retry_after=asked_to_wait(answer.retry_after, now=self.real_time()),
             )
-            fact["status"] = outbox.FAILED if again else outbox.GIVEN_UP
+            fact["status"] = owing.FAILED if again else owing.GIVEN_UP
             if again:
                 fact["next_at"] = again.at
                 fact["pause_until"] = None if answer.is_of_the_event else again.pause_until
@@ -187,7 +190,7 @@ class Delivering:
             lane.report.delivered += 1
             lane.failures = 0
             return
-        lane.report.gave_up += fact["status"] == outbox.GIVEN_UP
+        lane.report.gave_up += fact["status"] == owing.GIVEN_UP
         lane.report.hung_up = lane.report.hung_up or answer.is_gone
         next_at: datetime | None = fact.get("next_at")
         if next_at is not None:
@@ -217,8 +220,8 @@ class Delivering:
             lane.resting_until = next_at
 
     def _disable(self, tx: Transaction, endpoint: Endpoint) -> None:
-        outbox.say_of_endpoint(
-            tx, endpoint, outbox.DISABLED, by=endpoint.endpoint_id, reason="answered 410 Gone"
+        states.say_of_endpoint(
+            tx, endpoint, states.DISABLED, by=endpoint.endpoint_id, reason="answered 410 Gone"
         )
 
 
@@ -239,7 +242,7 @@ def send_events(
     """
     if not apply:
         return standing(ledger, world, env=env, clock=clock)
-    noted = outbox.note_events(ledger, world)
+    noted = note_events(ledger, world)
     cut_short = False
     before = standing(ledger, world, env=env, clock=clock)
     reports = {one.endpoint_id: one for one in before.endpoints}
@@ -250,7 +253,7 @@ def send_events(
             )
             run.run(reports)
         cut_short = run.cut_short
-        outbox.note_settled(ledger)
+        owing.note_settled(ledger)
     after = standing(ledger, world, env=env, clock=clock)
     for one in after.endpoints:
         run_of = reports[one.endpoint_id]
@@ -265,11 +268,11 @@ def standing(ledger: Ledger, world: World, *, env: Mapping[str, str], clock: Clo
     """How every endpoint stands: what waits, what was given up, why nothing is sent. Counts what is
     new and not noted yet as waiting; writes nothing."""
     with ledger.snapshot() as reader:
-        new = outbox.preview(reader, world) if outbox.anything_new(reader, world) else []
-        owed = outbox.owed_deliveries(reader)
-        given_up = outbox.given_up_deliveries(reader)
-        disabled = outbox.disabled_endpoints(reader, world)
-        paused = outbox.paused_endpoints(reader)
+        new = preview(reader, world) if anything_new(reader, world) else []
+        owed = owing.owed_deliveries(reader)
+        given_up = owing.given_up_deliveries(reader)
+        disabled = states.disabled_endpoints(reader, world)
+        paused = owing.paused_endpoints(reader)
         found = []
         for endpoint in world.endpoints:
             name = endpoint.endpoint_id
@@ -304,7 +307,7 @@ def _history(reader: Reader, endpoint_id: str) -> dict[str, Any]:
     mine = attempts.c.endpoint_id == endpoint_id
     newest = reader.first(select(attempts).where(mine).order_by(attempts.c.id.desc()))
     delivered = reader.scalar(
-        select(func.count()).where(mine).where(attempts.c.status == outbox.DELIVERED)
+        select(func.count()).where(mine).where(attempts.c.status == owing.DELIVERED)
     )
     if newest is None:
         return {}

@@ -26,8 +26,9 @@ from exporters.webhooks import (
     Wanted,
     enable,
     note_events,
-    outbox,
+    noting,
     owe_again,
+    owed,
     send_events,
 )
 from exporters.webhooks.sending import Answer
@@ -179,8 +180,8 @@ def run(story: Story, receivers: Receivers, chance: random.Random) -> Any:
 def test_every_event_arrives_wherever_it_is_wanted(
     seed: int, empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "FACTS_AT_ONCE", 3)
-    monkeypatch.setattr(outbox, "_SCAN_WORTH", 5)
+    monkeypatch.setattr(noting, "FACTS_AT_ONCE", 3)
+    monkeypatch.setattr(owed, "SCAN_WORTH", 5)
     with TemporaryDirectory() as folder:
         path = Path(shutil.copy(empty, folder))
         story = story_at(f"sqlite:///{path}")

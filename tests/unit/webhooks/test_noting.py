@@ -15,16 +15,18 @@ from exporters.webhooks import (
     enable,
     events_to_replay,
     note_events,
-    outbox,
+    noting,
     owe_again,
+    owed,
     owed_deliveries,
     read_world,
+    states,
 )
 from exporters.webhooks.endpoints import Endpoint
 from tests.unit.webhooks.world import Story, an_alert, an_exception, endpoint
 
 
-def note(story: Story) -> outbox.Noted:
+def note(story: Story) -> noting.Noted:
     return note_events(story.ledger, story.world)
 
 
@@ -72,17 +74,17 @@ def test_noting_again_notes_nothing(story: Story) -> None:
     story.issue()
     note(story)
     facts = story.ledger.head().facts
-    assert note(story) == outbox.Noted()
+    assert note(story) == noting.Noted()
     assert story.ledger.head().facts == facts
     story.record("poll_cursors", name="xero/org", cursor_at=story.now)
-    assert note(story) == outbox.Noted()
+    assert note(story) == noting.Noted()
     assert story.ledger.verify() == ()
 
 
 def test_many_facts_are_noted_in_several_transactions(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "FACTS_AT_ONCE", 3)
+    monkeypatch.setattr(noting, "FACTS_AT_ONCE", 3)
     note(story)
     for n in range(1, 9):
         story.issue(f"ACME-{n:04}")
@@ -99,26 +101,26 @@ def test_a_plan_tells_the_same_and_writes_nothing(story: Story) -> None:
     story.built(exceptions=(an_exception(),))
     facts = story.ledger.head().facts
     with story.ledger.snapshot() as reader:
-        planned = outbox.preview(reader, story.world)
+        planned = noting.preview(reader, story.world)
     assert story.ledger.head().facts == facts
     note(story)
     assert [(names[0], one.type) for one, names in planned] == story.owed()
     with story.ledger.snapshot() as reader:
-        assert outbox.preview(reader, story.world) == []
+        assert noting.preview(reader, story.world) == []
 
 
 def test_what_waits_long_is_found_and_what_is_settled_is_not_looked_at_again(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "_SCAN_WORTH", 2)
+    monkeypatch.setattr(owed, "SCAN_WORTH", 2)
     note(story)
     for n in range(1, 5):
         story.issue(f"ACME-{n:04}")
     note(story)
     with story.ledger.snapshot() as reader:
-        owed = owed_deliveries(reader)
-    assert [one.attempts for one in owed] == [0] * 4
-    for one in (owed[0], owed[1], owed[3]):
+        waiting = owed_deliveries(reader)
+    assert [one.attempts for one in waiting] == [0] * 4
+    for one in (waiting[0], waiting[1], waiting[3]):
         story.record(
             "webhook_attempts",
             delivery_id=one.delivery_id,
@@ -127,11 +129,11 @@ def test_what_waits_long_is_found_and_what_is_settled_is_not_looked_at_again(
             status="delivered",
             http_status=200,
         )
-    outbox.note_settled(story.ledger)
+    owed.note_settled(story.ledger)
     with story.ledger.snapshot() as reader:
-        assert outbox._last_scan(reader)["settled_to"] == owed[1].delivery_id
+        assert owed.last_scan(reader)["settled_to"] == waiting[1].delivery_id
         (left,) = owed_deliveries(reader)
-    assert left == owed[2]
+    assert left == waiting[2]
 
 
 @pytest.mark.parametrize(
@@ -157,8 +159,8 @@ def test_an_endpoint_is_told_what_it_wants_and_nothing_of_others(
     story.built(exceptions=(an_exception(),))
     note(story)
     with story.ledger.snapshot() as reader:
-        owed = {one.event_id for one in owed_deliveries(reader)}
-    assert [n for n, row in enumerate(story.events(), 1) if row["event_id"] in owed] == told
+        waiting = {one.event_id for one in owed_deliveries(reader)}
+    assert [n for n, row in enumerate(story.events(), 1) if row["event_id"] in waiting] == told
 
 
 def test_a_replay_owes_events_once_more_under_their_ids(story: Story) -> None:
@@ -200,7 +202,7 @@ def test_a_replay_owes_events_once_more_under_their_ids(story: Story) -> None:
     with story.ledger.transaction() as tx:
         owe_again(tx, acme, Wanted(given_up=True))
         (again,) = owed_deliveries(tx)
-        assert outbox.given_up_deliveries(tx) == {}
+        assert owed.given_up_deliveries(tx) == {}
     assert again.event_id == delivery.event_id
     assert again.delivery_id != delivery.delivery_id
 
@@ -217,15 +219,15 @@ def test_people_speak_of_endpoints_that_are_there_and_give_a_reason(story: Story
 def test_a_disabled_endpoint_is_disabled_at_its_address(story: Story) -> None:
     (erp,) = story.world.endpoints
     with story.ledger.transaction() as tx:
-        outbox.say_of_endpoint(tx, erp, outbox.DISABLED, by="erp", reason="answered 410 Gone")
+        states.say_of_endpoint(tx, erp, states.DISABLED, by="erp", reason="answered 410 Gone")
     moved = replace(story.world, endpoints=(replace(erp, url="http://127.0.0.1:10/"),))
     with story.ledger.snapshot() as reader:
-        assert list(outbox.disabled_endpoints(reader, story.world)) == ["erp"]
-        assert outbox.disabled_endpoints(reader, moved) == {}
+        assert list(states.disabled_endpoints(reader, story.world)) == ["erp"]
+        assert states.disabled_endpoints(reader, moved) == {}
     (words,) = enable(story.ledger, story.world, "erp", by="Kari", reason="it is back")
     assert words == "erp: enabled, by Kari: it is back"
     with story.ledger.snapshot() as reader:
-        assert outbox.disabled_endpoints(reader, story.world) == {}
+        assert states.disabled_endpoints(reader, story.world) == {}
 
 
 def test_the_world_is_read_from_marts(marts_file: Path) -> None:
