@@ -6,8 +6,9 @@ by mail, or left in the outbox where no mail server is set.
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -39,6 +40,19 @@ def failure_message(
     return message
 
 
+def events_message(news: Sequence[str], *, at: datetime, env: Mapping[str, str]) -> EmailMessage:
+    """The mail that says to whom events are not sent any more, and what to do."""
+    message = EmailMessage()
+    message["Subject"] = "meter-to-cash: events do not reach a system that is to be told"
+    message["From"] = alert_sender(env)
+    message["To"] = ", ".join(alert_recipients(env))
+    message["Date"] = at
+    digest = hashlib.sha256("\n".join(news).encode()).hexdigest()[:16]
+    message["Message-ID"] = f"<events-{at:%Y%m%dT%H%M%S}-{digest}@meter-to-cash>"
+    message.set_content("\n".join([*news, "", "How all of them stand: m2c events"]) + "\n")
+    return message
+
+
 def alert_sender(env: Mapping[str, str]) -> str:
     return env.get("M2C_ALERT_FROM") or _SENDER
 
@@ -53,20 +67,25 @@ def alert_smtp_url(env: Mapping[str, str]) -> str | None:
     return (env.get("M2C_SMTP_URL") or None) if env.get("M2C_ALERT_TO") else None
 
 
+def _alert_server(env: Mapping[str, str]) -> str | None:
+    url = alert_smtp_url(env)
+    if url and is_rehearsal(env) and not is_loopback(url):
+        raise SettingsError(
+            "M2C_NOW is set, so this is a rehearsal, but M2C_SMTP_URL points at another machine"
+        )
+    return url
+
+
 def tell_reached_alerts(data_dir: DataDir, *, clock: Clock, env: Mapping[str, str]) -> NoticeReport:
     """Tell of alerts of the published marts that were not told before.
 
     Raises SettingsError in a rehearsal whose mail server is not on loopback, ValueError for an
     M2C_SMTP_URL that is none, MartsError, LedgerError.
     """
-    url = alert_smtp_url(env)
     reached = read_reached_alerts(data_dir.marts)
     if not reached and not data_dir.has_ledger():
         return NoticeReport(reached=0, notices=())
-    if url and is_rehearsal(env) and not is_loopback(url):
-        raise SettingsError(
-            "M2C_NOW is set, so this is a rehearsal, but M2C_SMTP_URL points at another machine"
-        )
+    url = _alert_server(env)
     with (
         hold(data_dir.locks, "notices", purpose="telling alerts"),
         open_ledger(data_dir, acting_as="alerts") as ledger,
@@ -100,8 +119,12 @@ def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
 
 
 def send(message: EmailMessage, *, data_dir: DataDir, env: Mapping[str, str]) -> str:
-    """Hand the alert over; where it went. A mail server is used only if somebody is named."""
-    url = alert_smtp_url(env)
+    """Hand the alert over; where it went. A mail server is used only if somebody is named.
+
+    Raises SettingsError in a rehearsal whose mail server is not on loopback, TransportError or
+    UnknownOutcome if it does not take it.
+    """
+    url = _alert_server(env)
     transport: Transport = SmtpServer(url) if url else Outbox(data_dir.outbox)
     mail = Mail(
         message_id=message["Message-ID"],

@@ -31,6 +31,7 @@ from orchestration.backups.manifest import BackupError
 from orchestration.bookdiff import words_since
 from orchestration.commands import (  # noqa: F401 - they add their commands to `cli`
     bank,
+    events,
     machines,
     mail,
     xero,
@@ -107,6 +108,7 @@ def build(app: App) -> int:
         outcome = app.runner.run("build")
     refused = outcome.reports["landed_batches"]["refused"]
     alerts = outcome.reports["alert_notices"]
+    told = outcome.reports["webhook_events"]
     with open_marts(app.data_dir.marts) as marts:
         summary = queries.build_summary(marts)
     if app.terminal.as_json:
@@ -115,13 +117,15 @@ def build(app: App) -> int:
                 **summary,
                 "refused_batches": refused,
                 "alerts": alerts,
+                "events": told,
                 "marts": app.data_dir.marts,
             }
         )
     else:
         _show_periods(app, summary["periods"])
-        app.terminal.lines([*alerts["words"], f"published {app.data_dir.marts}"])
-    return max(_tell_refused(app, refused), int(alerts["exit_code"]))
+        app.terminal.lines([*alerts["words"], *told["words"], f"published {app.data_dir.marts}"])
+    waits = max(int(alerts["exit_code"]), int(told["exit_code"]))
+    return max(_tell_refused(app, refused), waits)
 
 
 @command(cli)

@@ -14,6 +14,7 @@ from orchestration.defs.care.assets import data_dir_backup
 from orchestration.defs.collections.assets import alert_notices, reminders
 from orchestration.defs.collections.bounces import returned_mail
 from orchestration.defs.collections.machines import machine_resumptions, machine_suspensions
+from orchestration.defs.events.assets import webhook_deliveries, webhook_events
 from orchestration.defs.invoicing.assets import invoicing_assets
 from orchestration.defs.invoicing.bank import bank_files, bank_payments
 from orchestration.defs.jobs import (
@@ -63,6 +64,8 @@ def build_definitions(data_dir: DataDir) -> dg.Definitions:
             alert_notices,
             machine_suspensions,
             machine_resumptions,
+            webhook_events,
+            webhook_deliveries,
             data_dir_backup,
         ],
         jobs=JOBS,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from exporters.collections import is_loopback
 from orchestration.settings import SettingsError, is_rehearsal
+
+if TYPE_CHECKING:
+    from exporters.webhooks import Endpoint
 
 _TARGETS = ("M2C_XERO_API_URL", "M2C_XERO_IDENTITY_URL", "M2C_SMTP_URL")
 _OPTIONAL = ("M2C_SMTP_URL",)
@@ -53,4 +57,19 @@ def refuse_sites_outside_loopback(hosts: Iterable[tuple[str, str]], env: Mapping
                 f"M2C_NOW is set, so this is a rehearsal, but the machines of site {site_id} are "
                 f"switched at {urlsplit(url).hostname}. Unset M2C_NOW, or let sources.yml name a "
                 "host on loopback."
+            )
+
+
+def refuse_endpoints_outside_loopback(
+    env: Mapping[str, str], endpoints: Iterable[Endpoint]
+) -> None:
+    """Raise SettingsError when `M2C_NOW` is set and an endpoint that would be sent to is not on
+    loopback."""
+    if not is_rehearsal(env):
+        return
+    for one in endpoints:
+        if one.active and not is_loopback(one.url):
+            raise SettingsError(
+                f"M2C_NOW is set, so this is a rehearsal, but endpoint {one.endpoint_id} of "
+                f"webhooks.yml is at {one.host}. Unset M2C_NOW, or make it not active."
             )

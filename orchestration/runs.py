@@ -27,6 +27,7 @@ _LOCK_OF_JOB = {
     **dict.fromkeys(
         ("build", "close", "compact", "issue", "refresh", "remind", "bank", "bounces"), "runs"
     ),
+    "webhooks": "webhook-runs",
     **dict.fromkeys(("publish", "payments", "post_payments"), "xero-runs"),
 }
 

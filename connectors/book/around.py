@@ -1,15 +1,18 @@
-"""Rules about the documents around the billing: sellers, sources, dunning, the mapping to Xero."""
+"""Rules about the documents around the billing: sellers, sources, dunning, the mapping to Xero, the
+bank, webhooks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from connectors.base import SourceSpec
 from connectors.book.documents import PowerDocument, SourceDocument
 from connectors.book.draft import Draft, Item
 from connectors.book.model import Placement
+from connectors.book.scalars import is_private_host
 from connectors.book.textfiles import Path_, plain
 from connectors.placeholders import PLACEHOLDER, expand
 from connectors.registry import check_source, power_targets
@@ -173,6 +176,45 @@ def check_bank(draft: Draft) -> None:
                 (*item.path, "thousands"),
                 "expected another sign than decimal",
                 value=one.thousands,
+            )
+
+
+def check_webhooks(draft: Draft) -> None:
+    """Endpoints of webhooks: unique, of customers and payers that are there, nowhere inside a
+    network of ours unless that is said."""
+    seen: set[str] = set()
+    for item in draft.webhooks:
+        one = item.data
+        if one.endpoint_id in seen:
+            draft.fault_at(
+                item.source,
+                (*item.path, "endpoint_id"),
+                "this endpoint_id stands here twice",
+                value=one.endpoint_id,
+            )
+        seen.add(one.endpoint_id)
+        for key, kind in (("customers", "customer"), ("payers", "payer")):
+            for number, name in enumerate(getattr(one, key)):
+                if not draft.knows(kind, name):
+                    draft.fault_at(
+                        item.source,
+                        (*item.path, key, number),
+                        f"there is no such {kind} in {kind}s.csv",
+                        value=name,
+                    )
+        if is_private_host(urlsplit(one.url).hostname or "") and not one.private:
+            draft.fault_at(
+                item.source,
+                (*item.path, "url"),
+                "is this machine or inside a network: write private: true beside it if it is meant",
+                value=one.url,
+            )
+        if (one.customers or one.payers) and not one.events:
+            draft.warn_at(
+                item.source,
+                item.path,
+                "is told of some customers or payers only, but of every event: also of exceptions "
+                "and approvals, which are your own affair; name its events",
             )
 
 

@@ -211,6 +211,11 @@ SCHEMAS: Mapping[str, pa.Schema] = {
             ("post_payments", BOOL),
             *_text("xero_account no_bank_feed"),
         ],
+        "webhook_endpoints": [
+            *_text("endpoint_id url secrets events customers payers description"),
+            ("active", BOOL),
+            ("private", BOOL),
+        ],
         "xero_accounts": _text("charge_code account_code"),
         "xero_tax_types": _text("tax_code tax_type"),
         "xero_tracking": _text("dimension category"),
@@ -553,6 +558,12 @@ def _seller_bank_accounts(book: Book) -> Rows:
             }
 
 
+def _webhook_endpoints(book: Book) -> Rows:
+    for one in book.webhooks:
+        listed = {name: _joined(getattr(one, name)) for name in ("events", "customers", "payers")}
+        yield {**one.model_dump(exclude={"secret"}), **listed, "secrets": _joined(one.secret)}
+
+
 def _xero_tracking(book: Book) -> Rows:
     for dimension, category in book.xero.tracking.model_dump().items():
         if category is not None:
@@ -612,6 +623,7 @@ _ROWS: Mapping[str, Callable[[Book], Rows]] = {
     "zone_months": _zone_months,
     "sellers": _sellers,
     "seller_bank_accounts": _seller_bank_accounts,
+    "webhook_endpoints": _webhook_endpoints,
     "xero_accounts": lambda book: [
         {"charge_code": code, "account_code": account}
         for code, account in book.xero.accounts.items()

@@ -1,4 +1,5 @@
-"""The YAML files of the book but the plans: sellers, settings, sources, dunning, Xero, calendars.
+"""The YAML files of the book but the plans: sellers, settings, sources, dunning, Xero, a bank's
+CSV, webhooks, calendars.
 
 A model a file. Keys that are not listed are faults, so that a typing error never bills silently.
 """
@@ -26,12 +27,15 @@ from connectors.book.scalars import (
     DunningApproval,
     Email,
     EnvironmentName,
+    EventPattern,
     Identifier,
     MinuteOfDay,
     Money,
+    SecretNames,
     StatementUrl,
     Text,
     Tolerance,
+    WebhookUrl,
     YamlBool,
 )
 
@@ -183,6 +187,25 @@ class BankFormat(Document):
     account: Text | None = None
     currency: Currency | None = None
     order: BankOrder | None = None
+
+
+class WebhookEndpoint(Document):
+    """webhooks.yml: a system that is told what happens.
+
+    secret: the environment variable that holds what requests are signed with; two while one takes
+    the other's place. events, customers, payers: what it is told of, all if empty. private: whether
+    it may be on this machine or in a network of ours.
+    """
+
+    endpoint_id: Identifier
+    url: WebhookUrl
+    secret: SecretNames
+    events: tuple[EventPattern, ...] = ()
+    customers: tuple[Text, ...] = ()
+    payers: tuple[Text, ...] = ()
+    description: Text | None = None
+    active: YamlBool = True
+    private: YamlBool = False
 
 
 class CalendarBand(Document):

@@ -21,6 +21,7 @@ from connectors.book.documents import (
     Seller,
     Settings,
     SourceDocument,
+    WebhookEndpoint,
     XeroMapping,
 )
 from connectors.book.faults import Findings
@@ -88,6 +89,7 @@ DOCUMENTS = (
     "dunning.yml",
     "xero.yml",
     "bank.yml",
+    "webhooks.yml",
     "calendars.yml",
 )
 
@@ -170,6 +172,7 @@ class Draft:
     settings: Item[Settings] | None = None
     xero: Item[XeroMapping] | None = None
     bank_formats: list[Item[BankFormat]] = field(default_factory=list)
+    webhooks: list[Item[WebhookEndpoint]] = field(default_factory=list)
     names: dict[str, set[str] | None] = field(default_factory=dict)
     charge_codes: set[str] | None = field(default_factory=set)
     content: dict[str, Any] = field(default_factory=dict)
@@ -245,6 +248,7 @@ def read_draft(book_dir: Path, findings: Findings) -> Draft:
     draft.sellers = _list(draft, "seller.yml", Seller, ("seller", "seller_id"))
     draft.policies = _list(draft, "dunning.yml", DunningPolicy, ("policy", "policy_id"))
     draft.bank_formats = _list(draft, "bank.yml", BankFormat, ("bank_format", "format_id"))
+    draft.webhooks = _list(draft, "webhooks.yml", WebhookEndpoint, ("endpoint", "endpoint_id"))
     draft.calendars = _list(draft, "calendars.yml", Calendar, ("calendar", "calendar_id"))
     draft.settings = _mapping(draft, "settings.yml", Settings)
     draft.xero = _mapping(draft, "xero.yml", XeroMapping)

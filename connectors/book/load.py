@@ -42,6 +42,7 @@ def load_book(book_dir: Path) -> Book:
     money.check_taxes(draft, stretches, routes)
     around.check_xero(draft)
     around.check_bank(draft)
+    around.check_webhooks(draft)
     sources = around.sources_of(draft)
     around.check_switches(draft, sources, placements)
     if findings.faults:
@@ -71,6 +72,7 @@ def load_book(book_dir: Path) -> Book:
         dunning_policies=tuple(item.data for item in draft.policies),
         xero=draft.xero.data if draft.xero else XeroMapping(),
         bank_formats=tuple(item.data for item in draft.bank_formats),
+        webhooks=tuple(item.data for item in draft.webhooks),
     )
 
 

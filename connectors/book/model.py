@@ -18,6 +18,7 @@ from connectors.book.documents import (
     DunningPolicy,
     Seller,
     Settings,
+    WebhookEndpoint,
     XeroMapping,
 )
 from connectors.book.plans import Charge
@@ -152,6 +153,7 @@ class Book:
     dunning_policies: tuple[DunningPolicy, ...]
     xero: XeroMapping
     bank_formats: tuple[BankFormat, ...] = ()
+    webhooks: tuple[WebhookEndpoint, ...] = ()
 
     @property
     def sites_read(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ number. The types are pydantic's, so that a table of the book is a model with on
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ _CLOCK = re.compile(r"([0-9]{2}):([0-9]{2})")
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+")
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 _ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*")
+_EVENTS = re.compile(r"[a-z_]+(\.[a-z_]+)*(\.\*)?|\*")
 
 
 class Scalar(str):
@@ -354,6 +356,57 @@ def _environment_name(value: object) -> str:
     return text
 
 
+def _secret_names(value: object) -> tuple[str, ...]:
+    names = tuple(
+        _environment_name(name) for name in (value if isinstance(value, list) else [value])
+    )
+    if not 1 <= len(names) <= 2 or len(set(names)) != len(names):
+        refuse("expected one name, or a list of two while secrets are exchanged: [NEW, OLD]")
+    return names
+
+
+def _webhook_url(value: object) -> str:
+    text = _text(value)
+    parts = urlsplit(text)
+    try:
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https") or parts.fragment or " " in text:
+        refuse("expected an address such as https://billing.example.com/events")
+    if parts.username is not None or parts.password is not None:
+        refuse("a name or password does not stand here; requests are signed with the secret")
+    if parts.scheme == "http" and not is_loopback_host(host):
+        refuse("expected https://; without TLS only a receiver on this machine is told")
+    return text
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a host name or address is this machine by its name alone."""
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
+def is_private_host(host: str) -> bool:
+    """Whether a host is, by its name alone, this machine or one that the internet does not know."""
+    address = _address(host)
+    return host == "localhost" or (address is not None and not address.is_global)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _event_pattern(value: object) -> str:
+    text = _text(value)
+    if not _EVENTS.fullmatch(text):
+        refuse("expected an event such as invoice.paid, a group such as invoice.*, or *")
+    return text
+
+
 def _statement_url(value: object) -> str:
     text = _text(value)
     fields = re.findall(r"\{([^{}]*)\}", text)
@@ -389,6 +442,9 @@ Email = Annotated[str, PlainValidator(_email)]
 Language = Annotated[str, PlainValidator(_language)]
 StatementUrl = Annotated[str, PlainValidator(_statement_url)]
 EnvironmentName = Annotated[str, PlainValidator(_environment_name)]
+SecretNames = Annotated[tuple[str, ...], PlainValidator(_secret_names)]
+WebhookUrl = Annotated[str, PlainValidator(_webhook_url)]
+EventPattern = Annotated[str, PlainValidator(_event_pattern)]
 YamlBool = Annotated[bool, PlainValidator(_yaml_bool)]
 Yes = Annotated[bool, PlainValidator(_yes)]
 

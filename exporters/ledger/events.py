@@ -741,6 +741,8 @@ NOT_TOLD: Final = frozenset(
         *("restores", "reconciliations", "lost_statements", "payer_credits"),
         *("bank_statements", "bank_lines", "bank_sightings", "bank_payments"),
         *("bank_dismissals", "suspended_machines", "suspension_approvals"),
+        *("webhook_endpoints", "webhook_events", "webhook_deliveries", "webhook_attempts"),
+        "webhook_scans",
     }
 )
 """Fact tables without events of their own."""

@@ -505,6 +505,66 @@ machine_states: Final = _fact(
     Index(None, "suspension_id"),
 )
 
+webhook_endpoints: Final = _fact(
+    # What became of systems that are told what happens: `known` from here on, `gone` from the book,
+    # `disabled` (the address in `url` said 410), `enabled` again by a person; `settled`: nobody
+    # waits any more for what was given up before.
+    "webhook_endpoints",
+    _text("endpoint_id"),
+    _text("state"),
+    _text("url"),
+    _text("by"),
+    _text("reason"),
+    _one_of("state", "known", "gone", "disabled", "enabled", "settled"),
+    Index(None, "endpoint_id"),
+)
+webhook_events: Final = _fact(
+    # What happened, as others are told it. `event_id` follows from what it is about, so that an
+    # event is here once; `payload` is what is sent, letter for letter.
+    "webhook_events",
+    Column("event_id", Text, nullable=False, unique=True),
+    _text("type"),
+    _text("subject"),
+    _maybe("payer_id"),
+    Column("customer_ids", JsonText, nullable=False),
+    Column("payload", JsonText, nullable=False),
+    Column("occurred_at", Instant, nullable=False),
+    Index(None, "type", "subject"),
+    Index(None, "occurred_at"),
+)
+webhook_deliveries: Final = _fact(
+    # Events that are owed to an endpoint. `round` counts from 1; each replay is a round of its own.
+    "webhook_deliveries",
+    _text("event_id"),
+    _text("endpoint_id"),
+    Column("round", Integer, nullable=False),
+    UniqueConstraint("event_id", "endpoint_id", "round"),
+)
+webhook_attempts: Final = _fact(
+    # What came of sending: `failed` is tried again from `next_at` on; `given_up` was the last try.
+    # `pause_until`: the endpoint asked to be left alone so long.
+    "webhook_attempts",
+    Column("delivery_id", Integer, nullable=False),
+    _text("endpoint_id"),
+    Column("attempt", Integer, nullable=False),
+    _text("status"),
+    Column("http_status", Integer),
+    _maybe("answer"),
+    Column("next_at", Instant),
+    Column("pause_until", Instant),
+    _one_of("status", "delivered", "failed", "given_up", "gone"),
+    UniqueConstraint("delivery_id", "attempt"),
+    Index(None, "endpoint_id"),
+)
+webhook_scans: Final = _fact(
+    # How far events were made: of facts up to `seq` of the chain, and of marts built at `built_at`.
+    # Deliveries up to `settled_to` are delivered or given up.
+    "webhook_scans",
+    Column("seq", RowId, nullable=False),
+    Column("built_at", Instant),
+    Column("settled_to", RowId, nullable=False),
+)
+
 FACT_TABLES: Final[tuple[Table, ...]] = tuple(metadata.tables.values())
 
 chain: Final = Table(
@@ -549,6 +609,8 @@ current_bank_matches: Final = _view("current_bank_matches", bank_matches)
 current_bank_dismissals: Final = _view("current_bank_dismissals", bank_dismissals)
 # What was seen last of each machine of a suspension.
 current_machine_states: Final = _view("current_machine_states", machine_states)
+# The newest attempt of each delivery.
+current_webhook_attempts: Final = _view("current_webhook_attempts", webhook_attempts)
 # The newest cursor of each poll.
 current_poll_cursors: Final = _view("current_poll_cursors", poll_cursors)
 # Intents whose outcome is not known: none written, or only `unknown` ones.

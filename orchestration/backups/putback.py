@@ -28,7 +28,16 @@ from orchestration.settings import Clock, DataDir
 
 PARTS: Final = ("landing", "book", "rejected")  # of the set, beside the ledger
 DERIVED: Final = ("warehouse", "published")
-LOCKS: Final = ("runs", "xero-runs", "warehouse", "dbt", "notices", "book")
+LOCKS: Final = (
+    "runs",
+    "xero-runs",
+    "webhook-runs",
+    "warehouse",
+    "dbt",
+    "notices",
+    "webhooks",
+    "book",
+)
 SHOWN: Final = 20
 
 

@@ -19,6 +19,7 @@ from orchestration.defs.warehouse.assets import (
 from orchestration.instance import FROM_TERMINAL_TAG
 from orchestration.partitions import SITES, landing_key
 from orchestration.resources import DataDirResource
+from orchestration.webhooks import something_to_send
 
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
@@ -47,7 +48,7 @@ compact = dg.define_asset_job(
 )
 build = dg.define_asset_job(
     "build",
-    _build | dg.AssetSelection.assets("alert_notices"),
+    _build | dg.AssetSelection.assets("alert_notices", "webhook_events"),
     description="Rebuild the warehouse, replace the published marts, tell of alerts reached.",
 )
 close = dg.define_asset_job(
@@ -119,6 +120,11 @@ resume = dg.define_asset_job(
     dg.AssetSelection.assets("machine_resumptions"),
     description="Plan or make machines run again whose payer owes nothing overdue any more.",
 )
+webhooks = dg.define_asset_job(
+    "webhooks",
+    dg.AssetSelection.assets("webhook_deliveries"),
+    description="Plan or send what other systems are told (webhooks.yml).",
+)
 
 backup = dg.define_asset_job(
     "backup",
@@ -128,7 +134,7 @@ backup = dg.define_asset_job(
 
 JOBS = [
     *(land, compact, build, close, approve, issue, reports, refresh, publish, payments, remind),
-    *(bank, post_payments, bounces, suspend, resume, backup),
+    *(bank, post_payments, bounces, suspend, resume, webhooks, backup),
 ]
 CHANGES_THE_LEDGER = [
     *(close, approve, issue, publish, payments, bank, post_payments),
@@ -244,6 +250,22 @@ def hourly_resumptions(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     )
 
 
+@dg.schedule(job=webhooks, cron_schedule="*/5 * * * *", execution_timezone="UTC")
+def frequent_webhooks(
+    context: dg.ScheduleEvaluationContext, data_dir: DataDirResource
+) -> dg.RunRequest | dg.SkipReason:
+    """Every five minutes, if anything is to be sent: what other systems are told."""
+    if not something_to_send(data_dir.layout(), clock=data_dir.clock()):
+        return dg.SkipReason("Nothing happened that anybody is to be told, and no retry is due.")
+    running = dg.RunsFilter(job_name=webhooks.name, statuses=_UNDER_WAY)
+    if context.instance.get_runs(running, limit=1):
+        return dg.SkipReason("Events are being sent; the next time goes on.")
+    return dg.RunRequest(
+        run_key=context.scheduled_execution_time.isoformat(),
+        run_config={"ops": {"webhook_deliveries": {"config": {"apply": True}}}},
+    )
+
+
 @dg.schedule(job=backup, cron_schedule="0 5 * * *", execution_timezone="UTC")
 def nightly_backup(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Every night, after landing and build: a backup, where M2C_BACKUP_DIR names a folder."""
@@ -254,7 +276,8 @@ def nightly_backup(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
 
 SCHEDULES = [
     *(nightly_landing, nightly_build, monthly_close, hourly_payments, hourly_bank),
-    *(daily_reminders, hourly_bounces, daily_suspensions, hourly_resumptions, nightly_backup),
+    *(daily_reminders, hourly_bounces, daily_suspensions, hourly_resumptions),
+    *(frequent_webhooks, nightly_backup),
 ]
 
 

@@ -16,6 +16,7 @@ OURS = {
         *("alert_notices", "reminders", "returned_mail"),
         *("machine_resumptions", "machine_suspensions"),
     },
+    "events": {"webhook_deliveries", "webhook_events"},
     "invoicing": {"bank_files", "bank_payments", "payments_received", "xero_invoices"},
     "landing": {"compacted_days", "landed_batches", "landing/readings"},
     "ledger": {"ledger", "ledger_extract"},
@@ -53,7 +54,7 @@ MARTS = {
         "xero_tax_types",
         "xero_tracking",
     ),
-    *("disputes", "statement_inputs"),
+    *("disputes", "statement_inputs", "webhook_endpoints"),
     *("adjustments", "line_bands", "line_bases", "line_calculations", "line_days", "line_events"),
     *("credits", "landed_files", "line_machines", "reading_edits", "usage_batches", "usage_units"),
     *("statement_history", "suspended_machines"),
@@ -65,7 +66,7 @@ JOBS = {
     "bounces": {"returned_mail"},
     "build": {
         *("book", "landed_batches", "ledger_extract", "build_context", "published_marts"),
-        "alert_notices",
+        *("alert_notices", "webhook_events"),
     },
     "close": {
         *("book", "landed_batches", "ledger_extract", "build_context", "published_marts"),
@@ -82,6 +83,7 @@ JOBS = {
     "resume": {"machine_resumptions"},
     "suspend": {"machine_suspensions"},
     "reports": {"statement_reports"},
+    "webhooks": {"webhook_deliveries"},
 }
 POOLS = {
     "alert_notices": "warehouse",
@@ -101,6 +103,8 @@ POOLS = {
     "reminders": "warehouse",
     "returned_mail": "warehouse",
     "statement_lines": "warehouse",
+    "webhook_deliveries": "webhooks",
+    "webhook_events": "warehouse",
     "xero_invoices": "xero",
 }
 
@@ -160,7 +164,7 @@ def test_one_at_a_time_writes_the_warehouse_and_talks_to_xero(definitions: dg.De
         for pool in graph.get(key).pools or ()
     }
     assert {name: found.get(name) for name in POOLS} == POOLS
-    assert set(found.values()) == {"backup", "machines", "warehouse", "xero"}
+    assert set(found.values()) == {"backup", "machines", "warehouse", "webhooks", "xero"}
 
 
 def test_schedules_are_delivered_switched_off(definitions: dg.Definitions) -> None:
@@ -175,6 +179,7 @@ def test_schedules_are_delivered_switched_off(definitions: dg.Definitions) -> No
         "daily_reminders": ("0 8 * * *", "remind", "UTC"),
         "daily_suspensions": ("0 9 * * *", "suspend", "UTC"),
         "hourly_resumptions": ("30 * * * *", "resume", "UTC"),
+        "frequent_webhooks": ("*/5 * * * *", "webhooks", "UTC"),
         "nightly_backup": ("0 5 * * *", "backup", "UTC"),
     }
     assert {s.default_status for s in schedules} == {dg.DefaultScheduleStatus.STOPPED}
