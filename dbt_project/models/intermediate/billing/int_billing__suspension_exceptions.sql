@@ -12,7 +12,8 @@ with pause_energy as (
         last_day,
         kwh_estimated,
         last_estimated_day,
-        has_fallen
+        has_fallen,
+        {{ instant_in_words('paused_from') }} as paused_since
     from {{ ref('int_billing__pause_energy') }}
 
 ),
@@ -57,7 +58,7 @@ found as (
         paused_from,
         last_day as day,
         daily_kwh_paused as quantity,
-        'machine ' || machine_id || ' at ' || site_id || ' reports to be off since ' || {{ instant_in_words('paused_from') }}
+        'machine ' || machine_id || ' at ' || site_id || ' reports to be off since ' || paused_since
         || ' and used ' || cast(daily_kwh_paused as varchar) || ' kWh a day on the last ' || days_paused || ' measured days, '
         || cast(daily_kwh_before as varchar) || ' before: look at the machine, or at its meter in machines.csv' as detail
     from pause_energy
@@ -72,7 +73,7 @@ found as (
         last_estimated_day as day,
         kwh_estimated as quantity,
         cast(kwh_estimated as varchar) || ' kWh are estimated for machine ' || machine_id || ' at ' || site_id
-        || ', which was off since ' || {{ instant_in_words('paused_from') }} || ': its meter is silent. Set what it used: m2c edit set ' || site_id || ' METER energy …' as detail
+        || ', which was off since ' || paused_since || ': its meter is silent. Set what it used: m2c edit set ' || site_id || ' METER energy …' as detail
     from pause_energy
     where kwh_estimated > 0
 
