@@ -73,7 +73,8 @@ found as (
         last_estimated_day as day,
         kwh_estimated as quantity,
         cast(kwh_estimated as varchar) || ' kWh are estimated for machine ' || machine_id || ' at ' || site_id
-        || ', which was off since ' || paused_since || ': its meter is silent. Set what it used: m2c edit set ' || site_id || ' METER energy …' as detail
+        || ', which was off since ' || paused_since || ': its meter is silent. Set what it used: m2c edit set '
+        || site_id || ' METER energy …' as detail
     from pause_energy
     where kwh_estimated > 0
 
