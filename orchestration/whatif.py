@@ -33,6 +33,8 @@ _USAGE = ("int_metering__month_usage", "int_metering__usage_quarters", "int_mete
 _LINES = "int_billing__charge_lines"
 # The plan's own tables differ, and those that carry the version of the book or its words.
 _PLAN_TABLES = frozenset({"plans", "plan_versions", "book_info"})
+# Of the ledger rating needs when machines were paused.
+_PAUSES = ("machine_states.parquet", "resumptions.parquet")
 _BEFORE_RATING = (
     "path:models/intermediate/metering",
     "path:models/marts",
@@ -98,7 +100,9 @@ def what_if(data_dir: DataDir, question: Question, *, now: datetime) -> Answer:
             changed = _changed_tables(data_dir.compiled_book, room.compiled_book)
             shutil.copytree(data_dir.manifest, room.manifest)
             _copy_usage(warehouse, room.warehouse / "warehouse.duckdb", contracts, question)
-        write_extract(None, room.ledger_extract)
+            write_extract(None, room.ledger_extract)
+            for name in _PAUSES:
+                shutil.copy(data_dir.ledger_extract / name, room.ledger_extract / name)
         write_context(room, now=now, also_period=None)
         run_models(room.root, select=f"+{_LINES}", exclude=_BEFORE_RATING)
         return Answer(
