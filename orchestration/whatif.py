@@ -102,7 +102,8 @@ def what_if(data_dir: DataDir, question: Question, *, now: datetime) -> Answer:
             _copy_usage(warehouse, room.warehouse / "warehouse.duckdb", contracts, question)
             write_extract(None, room.ledger_extract)
             for name in _PAUSES:
-                shutil.copy(data_dir.ledger_extract / name, room.ledger_extract / name)
+                if (known := data_dir.ledger_extract / name).is_file():
+                    shutil.copy(known, room.ledger_extract / name)
         write_context(room, now=now, also_period=None)
         run_models(room.root, select=f"+{_LINES}", exclude=_BEFORE_RATING)
         return Answer(
