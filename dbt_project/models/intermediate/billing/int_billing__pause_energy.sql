@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_metering__days') }}
 with paused_spans as (
 
     select
