@@ -20,7 +20,7 @@ from exporters.collections.model import (
     Situation,
 )
 from exporters.collections.model import Suspension as DueSuspension
-from exporters.collections.policy import SUSPEND_MACHINES
+from exporters.collections.policy import SUSPEND_MACHINES, Stage
 from exporters.suspension.fleet import Fleet
 from exporters.suspension.model import (
     RESUMING,
@@ -124,17 +124,21 @@ def _with_approvals(
 
 def held_suspensions(situation: Situation, held: Iterable[HeldBack]) -> list[HeldBack]:
     """Of what is held back, the invoices that are old enough for the stage that suspends."""
-    days: dict[str, int] = {}
+    stages: dict[str, Stage] = {}
     for payer in situation.payers.values():
         policy = situation.policies.get(payer.dunning_policy or "")
         for stage in policy.stages if policy else ():
             if stage.action == SUSPEND_MACHINES:
-                days.setdefault(payer.payer_id, stage.days_overdue)
-    return [
-        one
-        for one in held
-        if one.code != "done" and one.payer_id in days and one.days_overdue >= days[one.payer_id]
-    ]
+                stages.setdefault(payer.payer_id, stage)
+    found = []
+    for one in held:
+        due = stages.get(one.payer_id)
+        if due is None or one.code in ("done", "not_yet"):
+            continue
+        old_enough = one.stage is None and one.days_overdue >= due.days_overdue
+        if old_enough or one.stage == due.stage:
+            found.append(one)
+    return found
 
 
 def overdue_of(situation: Situation, payer_id: str) -> dict[str, Decimal]:

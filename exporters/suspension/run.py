@@ -210,6 +210,9 @@ class _Run:
             now, known = self._read()
         begun = self._begin_all(known) if apply else known.planned
         paused = self._keep_paused(apply=apply)
+        held = planning.held_suspensions(known.situation, known.decided.held)
+        if stale := [h.reason for h in held if h.code == "stale_payments"]:
+            self._alerts.append(f"Nobody's machines are paused: {stale[0]}")
         return self._report(
             now,
             known,
@@ -243,7 +246,6 @@ class _Run:
         paused: Sequence[Result] = (),
     ) -> SwitchReport:
         told = self._tell() if apply else []
-        suspending = bool(planned or paused)
         return SwitchReport(
             now=now,
             applied=apply,
@@ -254,7 +256,7 @@ class _Run:
             paused=tuple(paused),
             held=tuple(planning.held_suspensions(known.situation, known.decided.held)),
             active=tuple(s for s in known.suspensions if s.state != OVER),
-            alerts=(*(known.decided.alerts if suspending else ()), *self._alerts),
+            alerts=tuple(self._alerts),
             notes=(*self._notes, *told),
         )
 
