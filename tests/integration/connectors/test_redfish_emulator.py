@@ -132,7 +132,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
             raise AssertionError((root / "log").read_text())
         yield found
     finally:
-        process.terminate()
+        process.kill()  # on SIGTERM it waits for connections that nobody closes
         process.wait(timeout=30)
 
 

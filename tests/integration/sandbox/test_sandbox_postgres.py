@@ -18,7 +18,7 @@ import pytest
 
 from connectors.base import SourceSpec, Window
 from connectors.landing import land_site
-from connectors.sandbox import host
+from connectors.sandbox import host, sources
 from connectors.sandbox.postgres import (
     Installation,
     PostgresError,
@@ -145,7 +145,7 @@ def test_without_postgresql_the_same_samples_come_as_drops(
         env = stand_ins.prepare(stack)
     assert "no PostgreSQL runs on this machine" in stand_ins.notes[0]
     recording = host.make_recordings(options)["ID-JKT1"]
-    source = host.source_of(recording, "files")
+    source = sources.source_of(recording, "files")
     config = {**source["config"], "folder": env["M2C_ID_JKT1_DROPS"]}
     land_site(
         "ID-JKT1",

@@ -76,7 +76,7 @@ SOURCES = {
     " day date, detail varchar, first_seen timestamptz, status varchar",
     "int_billing__suspension_exceptions": "exception_id varchar, kind varchar, period varchar,"
     " site_id varchar, machine_id varchar, contract_id varchar, payer_id varchar, day date,"
-    " quantity decimal(38,3), detail varchar, first_seen timestamptz, status varchar",
+    " quantity decimal(38,9), detail varchar, first_seen timestamptz, status varchar",
     "ledger__exception_actions": "exception_id varchar, action varchar, recorded_at timestamptz",
     "int_rating__exceptions": "kind varchar, severity varchar, period varchar, site_id varchar,"
     " meter_id varchar, machine_id varchar, contract_id varchar, event_id varchar,"

@@ -268,12 +268,12 @@ def test_the_schedule_asks_for_a_run_only_when_there_is_something_to_do(
     data_dir: DataDir, run: Run, erp: Receiver, instance: dg.DagsterInstance
 ) -> None:
     def tick() -> Any:
-        context = dg.build_schedule_context(
+        with dg.build_schedule_context(
             instance=instance,
             scheduled_execution_time=datetime(2026, 11, 4, tzinfo=UTC),
             resources={"data_dir": DataDirResource(root=str(data_dir.root))},
-        )
-        return frequent_webhooks.evaluate_tick(context)
+        ) as context:
+            return frequent_webhooks.evaluate_tick(context)
 
     assert tick().skip_message  # without a ledger
     run("send", "--apply")
