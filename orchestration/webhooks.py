@@ -103,14 +103,11 @@ def something_to_send(data_dir: DataDir, *, clock: Clock) -> bool:
         )
 
 
-def test_endpoint(data_dir: DataDir, endpoint_id: str, *, env: Mapping[str, str]) -> TestReport:
+def send_test_event(data_dir: DataDir, endpoint_id: str, *, env: Mapping[str, str]) -> TestReport:
     """Send a test event at once. Raises EndpointError, MartsError, SettingsError."""
     endpoint = webhooks.read_world(data_dir.marts).endpoint(endpoint_id)
     refuse_endpoints_outside_loopback(env, [endpoint])
     return webhooks.send_test(endpoint, env=env)
-
-
-test_endpoint.__test__ = False  # type: ignore[attr-defined] # no test of pytest's
 
 
 def replay(

@@ -52,6 +52,15 @@ class Receivable:
     problem: str | None = None
     online_url: str | None = None
 
+    @property
+    def is_outstanding(self) -> bool:
+        """Whether something is left to pay of it."""
+        return (
+            self.document_type == INVOICE
+            and self.status not in OVER_STATUSES
+            and self.amount_due > 0
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fired:
@@ -181,6 +190,16 @@ class HeldBack:
     stage: str | None
     code: str
     reason: str
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "statement_number": self.statement_number,
+            "payer_id": self.payer_id,
+            "days_overdue": self.days_overdue,
+            "stage": self.stage,
+            "code": self.code,
+            "reason": self.reason,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,9 +20,7 @@ from decimal import Decimal
 
 from exporters.collections import local_days
 from exporters.collections.model import (
-    INVOICE,
     OPEN_STATUS,
-    OVER_STATUSES,
     PENDING,
     SENT,
     DunningPlan,
@@ -55,7 +53,7 @@ def plan(situation: Situation) -> DunningPlan:
     escalations: list[Escalation] = []
     by_payer: dict[str, list[Receivable]] = defaultdict(list)
     for receivable in situation.receivables:
-        if _is_outstanding(receivable):
+        if receivable.is_outstanding:
             by_payer[receivable.payer_id].append(receivable)
     for payer_id in sorted(by_payer):
         outcome = _plan_payer(situation, payer_id, by_payer[payer_id])
@@ -92,14 +90,6 @@ def why_stale(situation: Situation) -> str | None:
         f"payments were last read from Xero at {situation.payments_read_at:%Y-%m-%d %H:%M} UTC,"
         f" {hours} hours ago; at most {limit} are allowed (payments_fresh_hours)."
         " Run `m2c payments` first"
-    )
-
-
-def _is_outstanding(receivable: Receivable) -> bool:
-    return (
-        receivable.document_type == INVOICE
-        and receivable.status not in OVER_STATUSES
-        and receivable.amount_due > 0
     )
 
 
@@ -152,7 +142,7 @@ def _plan_payer(situation: Situation, payer_id: str, open_: list[Receivable]) ->
     payer = situation.payers.get(payer_id)
     if payer is None:
         today = situation.now.date()
-        for receivable in _overdue(open_, today):
+        for receivable in overdue_invoices(open_, today):
             outcome.held.append(
                 _held(receivable, None, "no_payer", f"payer {payer_id} is not in the book")
             )
@@ -162,7 +152,7 @@ def _plan_payer(situation: Situation, payer_id: str, open_: list[Receivable]) ->
             )
         return outcome
     today = local_days.local_date(situation.now, country=payer.country)
-    overdue = _overdue(open_, today)
+    overdue = overdue_invoices(open_, today)
     if not overdue:
         return outcome
 
@@ -219,7 +209,8 @@ def _plan_payer(situation: Situation, payer_id: str, open_: list[Receivable]) ->
     return outcome
 
 
-def _overdue(open_: Iterable[Receivable], today: date) -> list[OverdueInvoice]:
+def overdue_invoices(open_: Iterable[Receivable], today: date) -> list[OverdueInvoice]:
+    """Those of `open_` that are past due on the payer's day `today`, the oldest first."""
     found = [
         OverdueInvoice(receivable=r, days_overdue=(today - r.due_date).days, stage=None)
         for r in open_

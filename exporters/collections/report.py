@@ -109,17 +109,7 @@ class RemindReport:
                 }
                 for s in self.suspensions
             ],
-            "held": [
-                {
-                    "statement_number": h.statement_number,
-                    "payer_id": h.payer_id,
-                    "days_overdue": h.days_overdue,
-                    "stage": h.stage,
-                    "code": h.code,
-                    "reason": h.reason,
-                }
-                for h in self.held
-            ],
+            "held": [h.as_dict() for h in self.held],
             "alerts": list(self.alerts),
         }
 

@@ -11,6 +11,8 @@ from decimal import Decimal
 from exporters.suspension.switchboard import Power
 
 SUSPENDED, RESUMING, OVER = "suspended", "resuming", "over"
+AUTOMATIC = "automatic"
+"""Who suspends and resumes where no person does."""
 
 
 @dataclass(frozen=True, kw_only=True)

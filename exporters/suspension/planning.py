@@ -13,13 +13,9 @@ from dataclasses import replace
 from decimal import Decimal
 
 from exporters.collections.local_days import local_date
-from exporters.collections.model import (
-    INVOICE,
-    OVER_STATUSES,
-    HeldBack,
-    Situation,
-)
+from exporters.collections.model import HeldBack, OverdueInvoice, Situation
 from exporters.collections.model import Suspension as DueSuspension
+from exporters.collections.plan import overdue_invoices
 from exporters.collections.policy import SUSPEND_MACHINES, Stage
 from exporters.suspension.fleet import Fleet
 from exporters.suspension.model import (
@@ -141,22 +137,29 @@ def held_suspensions(situation: Situation, held: Iterable[HeldBack]) -> list[Hel
     return found
 
 
-def overdue_of(situation: Situation, payer_id: str) -> dict[str, Decimal]:
-    """What a payer owes that is past its due date on its own calendar, by currency, credits taken
-    off; nothing where that is nothing. What is disputed is not owed until that is settled."""
+def owed_invoices(situation: Situation, payer_id: str) -> list[OverdueInvoice]:
+    """A payer's invoices that are past due on its own calendar, the oldest first. What is disputed
+    is not owed until that is settled."""
     payer = situation.payers.get(payer_id)
     today = local_date(situation.now, country=payer.country) if payer else situation.now.date()
-    owed: dict[str, Decimal] = defaultdict(Decimal)
-    for one in situation.receivables:
-        if (
-            one.payer_id == payer_id
-            and one.document_type == INVOICE
-            and one.status not in OVER_STATUSES
-            and one.due_date < today
-            and one.amount_due > 0
+    return overdue_invoices(
+        (
+            one
+            for one in situation.receivables
+            if one.payer_id == payer_id
+            and one.is_outstanding
             and one.statement_number not in situation.disputed
-        ):
-            owed[one.currency] += one.amount_due
+        ),
+        today,
+    )
+
+
+def overdue_of(situation: Situation, payer_id: str) -> dict[str, Decimal]:
+    """What a payer owes that is past due, by currency, credits taken off; nothing where that is
+    nothing."""
+    owed: dict[str, Decimal] = defaultdict(Decimal)
+    for invoice in owed_invoices(situation, payer_id):
+        owed[invoice.receivable.currency] += invoice.receivable.amount_due
     for currency in list(owed):
         owed[currency] -= situation.credits.get((payer_id, currency), Decimal(0))
     return {currency: amount for currency, amount in sorted(owed.items()) if amount > 0}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from exporters.collections.model import HeldBack
-from exporters.suspension.model import Machine, PlannedSuspension, Suspension
+from exporters.suspension.model import AUTOMATIC, Machine, PlannedSuspension, Suspension
 from exporters.suspension.switching import Result
 
 
@@ -82,17 +82,7 @@ class SwitchReport:
                 for r in self.resumptions
             ],
             "resumed": [self._result(r) for r in self.resumed],
-            "held": [
-                {
-                    "statement_number": h.statement_number,
-                    "payer_id": h.payer_id,
-                    "days_overdue": h.days_overdue,
-                    "stage": h.stage,
-                    "code": h.code,
-                    "reason": h.reason,
-                }
-                for h in self.held
-            ],
+            "held": [h.as_dict() for h in self.held],
             "active": [
                 {
                     "suspension_id": s.suspension_id,
@@ -139,7 +129,7 @@ class SwitchReport:
         lines = [f"Attention: {alert}" for alert in self.alerts]
         for resumption in self.resumptions:
             verb = "Resumed" if self.applied else "Would resume"
-            by = "" if resumption.by == "automatic" else f" ({resumption.by})"
+            by = "" if resumption.by == AUTOMATIC else f" ({resumption.by})"
             lines.append(
                 f"{verb}: {resumption.suspension.payer_id}, suspended since"
                 f" {resumption.suspension.since:%Y-%m-%d}: {resumption.reason}{by}"

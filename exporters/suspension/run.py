@@ -8,7 +8,6 @@ is written: a payment that came since the plan was looked at stops it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from exporters.collections.local_days import local_date
-from exporters.collections.model import DunningPlan, Situation
+from exporters.collections.model import HeldBack, Situation
 from exporters.collections.plan import plan, why_not_chased, why_stale
 from exporters.collections.situation import Book, read_book, read_situation
 from exporters.ledger import AlreadyRecorded, Ledger, Reader, tables
@@ -25,6 +24,7 @@ from exporters.reconcile.gate import require_reconciled
 from exporters.suspension import planning, records
 from exporters.suspension.fleet import Fleet, read_fleet
 from exporters.suspension.model import (
+    AUTOMATIC,
     OVER,
     SUSPENDED,
     PlannedSuspension,
@@ -35,7 +35,6 @@ from exporters.suspension.switchboard import Switchboard
 from exporters.suspension.switching import Job, Result, carry_out
 from exporters.suspension.telling import Post, tell
 
-AUTOMATIC = "automatic"
 Clock = Callable[[], datetime]
 
 
@@ -122,7 +121,7 @@ class _Known:
 
     book: Book
     situation: Situation
-    decided: DunningPlan
+    held: tuple[HeldBack, ...]
     fleet: Fleet
     orders: Mapping[records.OrderKey, records.Orders]
     suspensions: Sequence[Suspension]
@@ -149,7 +148,7 @@ class _Known:
         return cls(
             book=book,
             situation=situation,
-            decided=decided,
+            held=tuple(planning.held_suspensions(situation, decided.held)),
             fleet=fleet,
             orders=orders,
             suspensions=known,
@@ -184,12 +183,12 @@ class _Run:
     # what a run is
 
     def resume(self, *, apply: bool) -> SwitchReport:
-        now, known = self._read()
+        known = self._read()
         resumptions, results = self._resume_paid(known, apply=apply)
-        return self._report(now, known, apply, resumptions=resumptions, resumed=results)
+        return self._report(known, apply, resumptions=resumptions, resumed=results)
 
     def resume_ordered(self, payer_id: str, *, by: str, reason: str, apply: bool) -> SwitchReport:
-        now, known = self._read()
+        known = self._read()
         over = [
             (s, reason)
             for s in known.suspensions
@@ -201,20 +200,18 @@ class _Run:
             self._alerts.append(f"no machine of {payer_id} is paused")
         resumptions = self._end(over, by=by, apply=apply)
         results = self._let_run(known, over, apply=apply, only=payer_id)
-        return self._report(now, known, apply, resumptions=resumptions, resumed=results)
+        return self._report(known, apply, resumptions=resumptions, resumed=results)
 
     def suspend(self, *, apply: bool) -> SwitchReport:
-        now, known = self._read()
+        known = self._read()
         resumptions, resumed = self._resume_paid(known, apply=apply)
         if resumptions and apply:
-            now, known = self._read()
+            known = self._read()
         begun = self._begin_all(known) if apply else known.planned
         paused = self._keep_paused(apply=apply)
-        held = planning.held_suspensions(known.situation, known.decided.held)
-        if stale := [h.reason for h in held if h.code == "stale_payments"]:
+        if stale := [h.reason for h in known.held if h.code == "stale_payments"]:
             self._alerts.append(f"Nobody's machines are paused: {stale[0]}")
         return self._report(
-            now,
             known,
             apply,
             resumptions=resumptions,
@@ -223,20 +220,17 @@ class _Run:
             paused=paused,
         )
 
-    def _read(self) -> tuple[datetime, _Known]:
-        now = self.clock()
+    def _read(self) -> _Known:
         with self.ledger.snapshot() as reader:
-            known = _Known.read(
+            return _Known.read(
                 self.marts_path,
                 reader,
-                now=now,
+                now=self.clock(),
                 bounce_address=self.post.bounce_address if self.post else None,
             )
-        return now, known
 
     def _report(
         self,
-        now: datetime,
         known: _Known,
         apply: bool,
         *,
@@ -247,21 +241,21 @@ class _Run:
     ) -> SwitchReport:
         told = self._tell() if apply else []
         return SwitchReport(
-            now=now,
+            now=known.situation.now,
             applied=apply,
             route=self._board.route,
             resumptions=tuple(resumptions),
             resumed=tuple(resumed),
             planned=tuple(planned),
             paused=tuple(paused),
-            held=tuple(planning.held_suspensions(known.situation, known.decided.held)),
+            held=known.held,
             active=tuple(s for s in known.suspensions if s.state != OVER),
             alerts=tuple(self._alerts),
             notes=(*self._notes, *told),
         )
 
     def _tell(self) -> list[str]:
-        _, known = self._read()
+        known = self._read()
         if self.post is None:
             return []
         told, alerts = tell(
@@ -334,7 +328,7 @@ class _Run:
                 ours.append(job)
             else:
                 released.append(self._release(job, why))
-        return [*released, *self._carry_out(ours)]
+        return [*released, *self._carry_out(known, ours)]
 
     @staticmethod
     def _why_released(known: _Known, job: Job) -> str | None:
@@ -374,7 +368,7 @@ class _Run:
             if planned.waits is not None or not (planned.machines or planned.paused):
                 begun.append(planned)
                 continue
-            _, fresh = self._read()
+            fresh = self._read()
             still = next((p for p in fresh.planned if p.payer_id == planned.payer_id), None)
             if still is None or still.digest != planned.digest or still.waits is not None:
                 self._notes.append(
@@ -440,7 +434,7 @@ class _Run:
         switched on meanwhile is paused again."""
         if not apply:
             return []
-        _, known = self._read()
+        known = self._read()
         jobs = []
         for suspension in known.suspensions:
             if suspension.state != SUSPENDED:
@@ -459,21 +453,18 @@ class _Run:
                 for paused in suspension.machines
                 if paused.machine.place in theirs
             ]
-        return self._carry_out(jobs)
+        return self._carry_out(known, jobs)
 
-    def _carry_out(self, jobs: Sequence[Job]) -> list[Result]:
+    def _carry_out(self, known: _Known, jobs: Sequence[Job]) -> list[Result]:
         if not jobs:
             return []
-        with self.ledger.snapshot() as reader:
-            orders = records.read_orders(reader)
         return carry_out(
             self.ledger,
             self._board,
             jobs,
-            orders=orders,
+            orders=known.orders,
             clock=self.clock,
             verify_seconds=self._verify_seconds,
-            sleep=time.sleep,
         )
 
 

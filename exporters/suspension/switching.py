@@ -61,7 +61,6 @@ def carry_out(
     orders: Mapping[OrderKey, Orders],
     clock: Callable[[], datetime],
     verify_seconds: float = 60,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> list[Result]:
     """Look at each machine, order what differs, wait up to `verify_seconds` for all together."""
     run = _Run(ledger=ledger, board=board, orders=orders, clock=clock)
@@ -75,7 +74,7 @@ def carry_out(
         waiting = [r for r in waiting if run.may_change(r)]
         if not waiting or time.monotonic() + pause > ends_at:
             break
-        sleep(pause)
+        time.sleep(pause)
         pause = min(pause * 2, 10)
     for result in results:
         run.note(result)

@@ -11,7 +11,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, Literal
@@ -19,13 +18,14 @@ from typing import Final, Literal
 from exporters.collections.delivery import Attempt, Postman, settle
 from exporters.collections.local_days import local_date
 from exporters.collections.mail import TextsError, compose_notice, sender_domain
-from exporters.collections.model import INVOICE, OVER_STATUSES, OverdueInvoice, Payer, Situation
+from exporters.collections.model import Payer, Situation
 from exporters.collections.report import SENT
 from exporters.collections.situation import Book
 from exporters.collections.texts import Texts, read_texts
 from exporters.collections.transport import Outbox, SmtpServer, Transport
 from exporters.ledger import Ledger
 from exporters.suspension.model import OVER, SUSPENDED, Suspension
+from exporters.suspension.planning import owed_invoices
 
 NOTICE_MAIL: Final = "suspension_mail"
 _NOTHING: Final = Decimal(0)
@@ -123,15 +123,20 @@ class _Telling:
     def _send(self, suspension: Suspension, payer: Payer, kind: Kind) -> None:
         now = self._situation.now
         today = local_date(now, country=payer.country)
-        invoices = self._owed(payer, today) if kind == "suspended" else []
-        currency = invoices[0].receivable.currency if invoices else payer.currency
+        owed = owed_invoices(self._situation, payer.payer_id) if kind == "suspended" else []
+        currencies = {invoice.receivable.currency for invoice in owed}
+        # A message speaks one currency, the payer's own if it owes any in it.
+        if payer.currency in currencies or not owed:
+            currency = payer.currency
+        else:
+            currency = owed[0].receivable.currency
         paused = [m for m in suspension.machines if m.ordered or m.state == "off"]
         try:
             mail = compose_notice(
                 kind,
                 payer,
                 sender=self._book.sender_for(payer),
-                invoices=[i for i in invoices if i.receivable.currency == currency],
+                invoices=[i for i in owed if i.receivable.currency == currency],
                 machines_by_site=_by_site((m.machine.site_id for m in paused), self._sites),
                 currency=currency,
                 message_id=self._message_id(suspension, payer, kind),
@@ -158,27 +163,6 @@ class _Telling:
                 f"{payer.payer_id} <{payer.email}> is not told that its machines are {kind}:"
                 f" {result.problem}"
             )
-
-    def _owed(self, payer: Payer, today: date) -> list[OverdueInvoice]:
-        """All that it owes past due, in its own currency first."""
-        found = [
-            OverdueInvoice(receivable=r, days_overdue=(today - r.due_date).days, stage=None)
-            for r in self._situation.receivables
-            if r.payer_id == payer.payer_id
-            and r.document_type == INVOICE
-            and r.status not in OVER_STATUSES
-            and r.amount_due > 0
-            and r.due_date < today
-            and r.statement_number not in self._situation.disputed
-        ]
-        return sorted(
-            found,
-            key=lambda i: (
-                i.receivable.currency != payer.currency,
-                i.receivable.due_date,
-                i.receivable.statement_number,
-            ),
-        )
 
 
 def _by_site(site_ids: Iterable[str], names: Mapping[str, str]) -> dict[str, int]:

@@ -62,10 +62,10 @@ def _send(app: App, *, apply: bool) -> int:
 @click.argument("endpoint")
 def test(app: App, endpoint: str) -> int:
     """Send a signed test event to ENDPOINT now, and show what it answers."""
-    from orchestration.webhooks import test_endpoint
+    from orchestration.webhooks import send_test_event
 
     def work() -> int:
-        report = test_endpoint(app.data_dir, endpoint, env=os.environ)
+        report = send_test_event(app.data_dir, endpoint, env=os.environ)
         return app.answer(
             {**report.as_dict(), "words": report.describe(), "exit_code": report.exit_code}
         )

@@ -104,7 +104,7 @@ def assert_nothing_is_left_of_the_dead(place: Any) -> None:
 def assert_at_once(what: str, seconds: float, undisturbed: float) -> None:
     _latest[what] = min(seconds, _latest.get(what, undisturbed))
     # Thrice is for machines with other work; whoever waits for the dead waits minutes or for ever.
-    assert seconds < 3 * undisturbed + 120
+    assert seconds < 3 * undisturbed + 20
 
 
 # --- the nightly run ------------------------------------------------------------------------------

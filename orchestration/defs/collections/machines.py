@@ -2,6 +2,9 @@
 overdue is left."""
 
 import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import dagster as dg
 
@@ -46,27 +49,7 @@ class ResumeConfig(SwitchConfig):
 def machine_suspensions(config: SwitchConfig, data_dir: DataDirResource) -> dg.MaterializeResult:
     """Machines of payers who were given notice and did not pay, paused; those of payers who owe
     nothing overdue any more resumed before. Payments are read right before anything is switched."""
-    layout, clock = data_dir.layout(), data_dir.clock()
-    with (
-        sites_of(layout, env=os.environ, clock=clock) as sites,
-        data_dir.open_ledger(acting_as="suspend") as ledger,
-    ):
-        if config.apply:
-            refuse_outside_loopback(os.environ)
-            refuse_sites_outside_loopback(sites.hosts(), os.environ)
-            if (why := _why_not_read(layout, ledger, clock)) is not None:
-                return _told(SwitchReport(now=clock(), applied=False, alerts=(why,)))
-        report = suspend(
-            layout.marts,
-            ledger,
-            sites,
-            clock=clock,
-            lock_path=layout.locks / "switching.lock",
-            post=_post(layout),
-            apply=config.apply,
-            verify_seconds=config.verify_seconds,
-        )
-        return _told(report)
+    return _switched(config, data_dir, suspend, acting_as="suspend", reads_payments=True)
 
 
 @dg.asset(
@@ -78,27 +61,46 @@ def machine_suspensions(config: SwitchConfig, data_dir: DataDirResource) -> dg.M
 )
 def machine_resumptions(config: ResumeConfig, data_dir: DataDirResource) -> dg.MaterializeResult:
     """Machines that run again: their payer owes nothing overdue any more, or a person said so."""
+    ordered: dict[str, Any] = {"payer_id": config.payer, "by": config.by, "reason": config.reason}
+    return _switched(
+        config,
+        data_dir,
+        partial(resume, **(ordered if config.payer else {})),
+        acting_as=config.by or "resume",
+    )
+
+
+def _switched(
+    config: SwitchConfig,
+    data_dir: DataDirResource,
+    work: Callable[..., SwitchReport],
+    *,
+    acting_as: str,
+    reads_payments: bool = False,
+) -> dg.MaterializeResult:
     layout, clock = data_dir.layout(), data_dir.clock()
     with (
         sites_of(layout, env=os.environ, clock=clock) as sites,
-        data_dir.open_ledger(acting_as=config.by or "resume") as ledger,
+        data_dir.open_ledger(acting_as=acting_as) as ledger,
     ):
         if config.apply:
             refuse_outside_loopback(os.environ)
             refuse_sites_outside_loopback(sites.hosts(), os.environ)
-        ordered = {"payer_id": config.payer, "by": config.by, "reason": config.reason}
-        report = resume(
-            layout.marts,
-            ledger,
-            sites,
-            clock=clock,
-            lock_path=layout.locks / "switching.lock",
-            post=_post(layout),
-            apply=config.apply,
-            verify_seconds=config.verify_seconds,
-            **(ordered if config.payer else {}),
+            why = _why_not_read(layout, ledger, clock) if reads_payments else None
+            if why is not None:
+                return _told(SwitchReport(now=clock(), applied=False, alerts=(why,)))
+        return _told(
+            work(
+                layout.marts,
+                ledger,
+                sites,
+                clock=clock,
+                lock_path=layout.locks / "switching.lock",
+                post=_post(layout),
+                apply=config.apply,
+                verify_seconds=config.verify_seconds,
+            )
         )
-        return _told(report)
 
 
 def _post(layout: DataDir) -> Post:
