@@ -31,19 +31,20 @@ charge_sites as (
 
 ),
 
-occupancy as (
+running as (
 
     select
         contract_id,
         term_no,
         period,
         site_id,
-        machine_id,
-        occupied_us
-    from {{ ref('int_rating__occupancy') }}
+        occupied_us,
+        running_us
+    from {{ ref('int_rating__running') }}
 
 ),
 
+-- While a contract, or what it has at a site, is paused as a whole.
 paused as (
 
     select
@@ -51,29 +52,9 @@ paused as (
         term_no,
         period,
         site_id,
-        machine_id,
         paused_us
     from {{ ref('int_rating__paused') }}
-
-),
-
-billable as (
-
-    select
-        occupancy.contract_id,
-        occupancy.term_no,
-        occupancy.period,
-        occupancy.site_id,
-        occupancy.occupied_us,
-        occupancy.occupied_us - coalesce(paused.paused_us, 0) as running_us
-    from occupancy
-    left join paused
-        on
-            occupancy.contract_id = paused.contract_id
-            and occupancy.term_no = paused.term_no
-            and occupancy.period = paused.period
-            and occupancy.site_id = paused.site_id
-            and occupancy.machine_id = paused.machine_id
+    where machine_id is null
 
 ),
 
@@ -88,7 +69,7 @@ sites_held as (
         count(*) filter (where running_us > 0) as running_machines,
         sum(occupied_us) as occupied_us,
         sum(running_us) as running_us
-    from billable
+    from running
     group by contract_id, term_no, period, site_id
 
 ),
@@ -115,7 +96,6 @@ per_contract as (
             and charges.term_no = paused.term_no
             and charges.period = paused.period
             and paused.site_id is null
-            and paused.machine_id is null
     where charges.per = 'contract'
 
 ),
@@ -162,7 +142,6 @@ per_place as (
             and sites_held.term_no = paused.term_no
             and sites_held.period = paused.period
             and sites_held.site_id = paused.site_id
-            and paused.machine_id is null
     where charges.per in ('site', 'machine')
 
 ),
