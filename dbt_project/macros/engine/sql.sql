@@ -22,12 +22,26 @@
     {{- 'main.whole_div(' ~ a ~ ', ' ~ b ~ ')' if is_spark() else '((' ~ a ~ ') // (' ~ b ~ '))' -}}
 {%- endmacro %}
 
+{#- A number for each row of a table that is written, whichever. -#}
+{% macro any_number() -%}
+    {{- 'monotonically_increasing_id()' if is_spark() else 'row_number() over ()' -}}
+{%- endmacro %}
+
 {#- Every whole number from first to last, one row each, in a select list. -#}
 {% macro each_number(first, last) -%}
     {%- if is_spark() -%}
     explode(case when {{ first }} <= {{ last }} then sequence({{ first }}, {{ last }}) end)
     {%- else -%}
     unnest(range({{ first }}, {{ last }} + 1))
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Every date from first to last, one row each, in a select list. -#}
+{% macro each_date(first, last) -%}
+    {%- if is_spark() -%}
+    explode(sequence({{ first }}, {{ last }}, interval 1 day))
+    {%- else -%}
+    cast(unnest(range({{ first }}, {{ last }} + interval 1 day, interval 1 day)) as date)
     {%- endif -%}
 {%- endmacro %}
 

@@ -9,25 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import duckdb
-import jinja2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-MACROS = Path(__file__).resolve().parents[3] / "dbt_project" / "macros"
-SOURCE = "".join(
-    (MACROS / name).read_text(encoding="utf-8")
-    for name in ("exact/exact.sql", "exact/share.sql", "words/words.sql")
-)
+from tests.unit.warehouse.templates import Project
+
+PROJECT = Project(None, ())
 
 
 def render(expression: str) -> str:
     """The SQL of a macro call."""
-    return jinja2.Environment().from_string(SOURCE + "{{ " + expression + " }}").render().strip()
+    return PROJECT.expression(expression)
 
 
 @pytest.fixture(scope="module")

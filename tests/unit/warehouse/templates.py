@@ -10,13 +10,15 @@ is tested elsewhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import duckdb
 import jinja2
+import jinja2.runtime
 
 PROJECT = Path(__file__).parents[3] / "dbt_project"
 DAYS = "int_metering__days"
@@ -43,7 +45,7 @@ class Project:
     ``given`` are the tables that exist: sources as ``<source>__<table>``, models by their name.
     """
 
-    def __init__(self, query: Any, given: Collection[str]) -> None:
+    def __init__(self, query: Any, given: Collection[str], *, engine: str = "duckdb") -> None:
         self._given = {*given, "units", "stg_landing__readings"}
         self._environment = jinja2.Environment(
             undefined=jinja2.StrictUndefined,
@@ -56,24 +58,31 @@ class Project:
             run_started_at="2026-06-01 00:00:00+00:00",
             exceptions=_Complaints,
             execute=False,
+            **{"return": _Returned.throw},
             load_relation=lambda _: None,
-            target={"database": "warehouse", "type": "duckdb"},
+            target={"database": "warehouse", "type": engine},
         )
         # Macros of dbt's own machinery (publishing, names of schemas) need a running dbt.
         texts = [
             path.read_text(encoding="utf-8")
             for path in sorted((PROJECT / "macros").rglob("*.sql"))
             if path.stem not in ("publish_marts", "generate_schema_name")
+            and path.parent.name != "spark"
         ]
         # A materialization is dbt's own block.
         texts = [re.sub(r"(?s){% materialization.*?{% endmaterialization %}", "", t) for t in texts]
         # The staging view of these tests follows the days in hand by itself.
         texts.append("{% macro take_readings_in_hand(days) %}{% endmacro %}")
-        self.macros: Any = self._environment.from_string("".join(texts)).module
+        with _macros_that_return():
+            self.macros: Any = self._environment.from_string("".join(texts)).module
         # Models see macros as globals: to compile them into every model would take seconds.
         self._environment.globals.update(
             {name: macro for name, macro in vars(self.macros).items() if callable(macro)}
         )
+
+    def expression(self, call: str) -> str:
+        """The SQL of a macro call."""
+        return self._environment.from_string("{{ " + call + " }}").render().strip()
 
     def models(self, wanted: Collection[str]) -> list[Model]:
         """Render every model that the wanted ones need, each after those that it reads."""
@@ -114,6 +123,36 @@ class Project:
         for name in wanted:
             render(name)
         return list(done.values())
+
+
+class _Returned(Exception):  # noqa: N818 - no error
+    """A macro ends and gives a value that is no text, as dbt's `return` has it."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    @classmethod
+    def throw(cls, value: Any) -> NoReturn:
+        raise cls(value)
+
+
+class _Macro(jinja2.runtime.Macro):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except _Returned as returned:
+            return returned.value
+
+
+@contextmanager
+def _macros_that_return() -> Iterator[None]:
+    """Templates compiled in here make macros of which `return` gives a value."""
+    plain = jinja2.runtime.Macro
+    jinja2.runtime.Macro = _Macro  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        jinja2.runtime.Macro = plain  # type: ignore[misc]
 
 
 class _Complaints:

@@ -40,7 +40,7 @@ short_gaps as (
         gaps.after_quantity,
         gaps.after_us,
         gaps.gap_us,
-        gcd(gcd(gaps.before_us, gaps.after_us), gaps.gap_us) as shared_us
+        {{ greatest_common_divisor(greatest_common_divisor('gaps.before_us', 'gaps.after_us'), 'gaps.gap_us') }} as shared_us
     from gaps
     inner join sites
         on gaps.site_id = sites.site_id

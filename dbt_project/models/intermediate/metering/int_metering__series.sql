@@ -29,7 +29,7 @@ units as (
 )
 
 select
-    row_number() over () as series_no,
+    {{ any_number() }} as series_no,
     dense_rank() over (order by readings.site_id, readings.usage_date, readings.meter_id, units.usage_metric) as meter_day_no,
     dense_rank() over (order by readings.site_id, readings.usage_date, readings.meter_id, readings.metric, readings.kind) as key_no,
     readings.site_id,

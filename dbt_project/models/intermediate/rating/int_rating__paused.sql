@@ -65,7 +65,7 @@ moments as (
         0 as paused
     from stays
     cross join ends
-    where (contract_id, period) in (select (paused_stays.contract_id, paused_stays.period) from paused_stays)
+    where (contract_id, period) in (select paused_stays.contract_id, paused_stays.period from paused_stays)
     union all
     select
         contract_id,

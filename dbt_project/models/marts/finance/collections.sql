@@ -108,7 +108,7 @@ overdue as (
         invoices.currency,
         invoices.due_date,
         build_context.as_of,
-        build_context.as_of - invoices.due_date as days_overdue,
+        {{ days_between('invoices.due_date', 'build_context.as_of') }} as days_overdue,
         payers.dunning_policy as policy_id,
         sum(invoices.amount_due) over (partition by invoices.payer_id, invoices.currency) as overdue_balance,
         coalesce(unused_credits.credit, 0) as credit

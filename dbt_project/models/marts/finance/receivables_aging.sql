@@ -25,7 +25,7 @@ open_items as (
         build_context.as_of,
         invoices.amount_due,
         invoices.due_date,
-        build_context.as_of - invoices.due_date as days_overdue
+        {{ days_between('invoices.due_date', 'build_context.as_of') }} as days_overdue
     from invoices
     cross join build_context
     where invoices.document_type = 'ACCREC' and invoices.amount_due > 0
