@@ -1,8 +1,8 @@
 """A year of payers who pay late, partly, twice, never, take payments back and dispute, while Xero,
 sites and the process itself fail at random; what happened is judged by rules written here anew.
 
-`M2C_YEAR_PAYERS` and `M2C_YEAR_DAYS` say how many and how long (200 payers and 365 days take some
-minutes), `M2C_TEST_SEED` which year.
+`M2C_YEAR_PAYERS` and `M2C_YEAR_DAYS` say how many and how long (200 payers and 365 days take half
+an hour), `M2C_TEST_SEED` which year.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sqlalchemy import select
 
 from exporters.collections import transport
 from exporters.ledger import tables
-from exporters.suspension import switching
+from exporters.suspension import SwitchReport, approve_suspension, switching
 from exporters.suspension.telling import NOTICE_MAIL
 from tests.integration.suspension.conftest import FLEET, MARTS, Board, Place
 
@@ -87,7 +87,7 @@ class Year:
             Customer(f"P{no:03}", self.chance.choice(list(ZONES)), HABITS[no % len(HABITS)])
             for no in range(PAYERS)
         ]
-        self.kills = self.faults = 0
+        self.kills = self.faults = self.approvals = 0
         self.owed_at: dict[str, Decimal] = {}
         self._until_kill: int | None = None
         self._said: dict[str, tuple[Any, ...]] = {}
@@ -195,6 +195,16 @@ class Year:
                 )  # fmt: skip
         self.place.poll()
 
+    def approve(self, report: SwitchReport) -> None:
+        """A person lets suspensions go on that may not without, not all of them and not at once."""
+        for plan in report.planned:
+            if plan.waits and self.chance.random() < 0.3:
+                approve_suspension(
+                    self.place.ledger, list(report.planned), plan.payer_id,
+                    by="Eva", reason="looked at",
+                )  # fmt: skip
+                self.approvals += 1
+
     # what fails
 
     def may_die(self) -> None:
@@ -262,7 +272,7 @@ def test_a_year(year: Year) -> None:
         year.read_payments()
         _watch(year)
         year.run("remind")
-        year.run("suspend")
+        year.approve(year.run("suspend"))
         year.run("resume")
         _assert_who_paid_runs(year, day)
     logging.getLogger(__name__).info(_judged(year, unread_days))
@@ -346,7 +356,8 @@ def _judged(year: Year, unread_days: int) -> str:
     return (
         f"seed {SEED}: {PAYERS} payers, {DAYS} days, {len(bills)} invoices, "
         f"{sum(map(len, fired.values()))} stages, {len(sent)} mails, "
-        f"{len(suspensions)} suspensions, {len(resumed)} resumptions, "
+        f"{len(suspensions)} suspensions ({year.approvals} approvals of a person), "
+        f"{len(resumed)} resumptions, "
         f"{len(year.place.board.orders)} orders, {year.kills} kills, "
         f"{year.faults} days of silent sites, {unread_days} days without Xero"
     )
