@@ -255,7 +255,8 @@ select
     period_start,
     is_over,
     value >= threshold as is_reached,
-    contract_id || '/' || period || '/' || measure || '/' || regexp_replace(cast(threshold as string), {{ pattern('\\.?0+$') }}, '') as alert_key,
+    contract_id || '/' || period || '/' || measure || '/'
+    || regexp_replace(cast(threshold as string), {{ pattern('\\.?0+$') }}, '') as alert_key,
     case measure
         when 'energy_kwh' then {{ number_in_words('threshold') }} || ' kWh'
         else {{ money_in_words('threshold', 'unit', 'minor_units') }}

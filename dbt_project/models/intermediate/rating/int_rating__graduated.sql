@@ -263,7 +263,9 @@ select
     tiers.unit,
     cast(tiers.rate as decimal(38, 9)) as unit_price,
     {{ line_amount(exact_product('quantities.quantity', 12, 'tiers.rate', 9), 'tiers.plan_minor_units') }} as amount,
-    {{ line_quantity(null_on_overflow(share_of_quantity('quantities.quantity', 'site_usage.estimated_usage', 'site_usage.usage'), 'decimal(38, 6)')) }}
+    {{ line_quantity(null_on_overflow(
+        share_of_quantity('quantities.quantity', 'site_usage.estimated_usage', 'site_usage.usage'), 'decimal(38, 6)'
+    )) }}
         as estimated_quantity,
     cast(null as string) as problem,
     cast(null as bigint) as problem_count,

@@ -189,7 +189,8 @@ totals as (
         first_lacking_at,
         case when is_negative then -1 else 1 end as sign,
         whole,
-        quotient * 10000000 + {{ whole_div('dividend', 'divisor') }} + case when dividend % divisor * 2 >= divisor then 1 else 0 end as unit_price
+        quotient * 10000000 + {{ whole_div('dividend', 'divisor') }}
+        + case when dividend % divisor * 2 >= divisor then 1 else 0 end as unit_price
     from last_digits
 
 )

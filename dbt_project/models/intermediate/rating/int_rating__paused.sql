@@ -46,9 +46,11 @@ paused_stays as (
 ends as (
 
     select
-        is_start,
-        step
-    from (values (true, 1), (false, -1)) as both_ends (is_start, step)
+        both_ends.is_start,
+        both_ends.step
+    from (
+        values (true, 1), (false, -1)
+    ) as both_ends (is_start, step)
 
 ),
 
@@ -56,22 +58,27 @@ ends as (
 moments as (
 
     select
-        contract_id,
-        term_no,
-        period,
-        site_id,
+        stays.contract_id,
+        stays.term_no,
+        stays.period,
+        stays.site_id,
         case when ends.is_start then stays.starts_at else stays.ends_at end as moment,
         ends.step as machines,
         0 as paused
     from stays
     cross join ends
-    where (contract_id, period) in (select paused_stays.contract_id, paused_stays.period from paused_stays)
+    where (stays.contract_id, stays.period) in (
+        select
+            paused_stays.contract_id,
+            paused_stays.period
+        from paused_stays
+    )
     union all
     select
-        contract_id,
-        term_no,
-        period,
-        site_id,
+        paused_stays.contract_id,
+        paused_stays.term_no,
+        paused_stays.period,
+        paused_stays.site_id,
         case when ends.is_start then paused_stays.starts_at else paused_stays.ends_at end as moment,
         0 as machines,
         ends.step as paused

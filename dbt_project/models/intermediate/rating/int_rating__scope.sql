@@ -63,7 +63,9 @@ this_run as (
 first_adjustable as (
 
     select
-        {{ month_of(months_later("cast(build_context.last_issued_period || '-01' as date)", 'cast(1 - settings.adjustment_months as integer)')) }} as period
+        {{ month_of(months_later(
+            "cast(build_context.last_issued_period || '-01' as date)", 'cast(1 - settings.adjustment_months as integer)'
+        )) }} as period
     from settings
     cross join build_context
 

@@ -242,8 +242,10 @@ select
     meters,
     cast({{ divide_round('expected_us', 0, hour_us, 0, 9) }} as decimal(38, 9)) as expected_hours,
     cast({{ divide_round('received_us', 0, hour_us, 0, 9) }} as decimal(38, 9)) as received_hours,
-    cast({{ whole_div('expected_us', 'expected_interval_minutes * cast(60000000 as ' ~ whole_type() ~ ')') }} as bigint) as expected_intervals,
-    cast({{ whole_div('received_us', 'expected_interval_minutes * cast(60000000 as ' ~ whole_type() ~ ')') }} as bigint) as received_intervals,
+    cast({{ whole_div('expected_us', 'expected_interval_minutes * cast(60000000 as ' ~ whole_type() ~ ')') }} as bigint)
+        as expected_intervals,
+    cast({{ whole_div('received_us', 'expected_interval_minutes * cast(60000000 as ' ~ whole_type() ~ ')') }} as bigint)
+        as received_intervals,
     cast({{ divide_round('(expected_us - received_us)', 0, hour_us, 0, 9) }} as decimal(38, 9)) as missing_hours,
     cast(coalesce({{ divide_round('(expected_us - received_us)', 0, 'expected_us', 0, 6) }}, 0) as decimal(9, 6)) as missing_share,
     last_possible_at as last_reading_at,
