@@ -1069,7 +1069,11 @@ def main() -> None:
         terminal.error("interrupted")
         code = FAILURE
     except (
-        *(AnotherVersionError, BackupError, BookError, LockBusyError, MartsError),
+        AnotherVersionError,
+        BackupError,
+        BookError,
+        LockBusyError,
+        MartsError,
         RefusedError,
     ) as error:
         terminal.error(str(error))

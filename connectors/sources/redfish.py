@@ -18,7 +18,6 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
@@ -327,7 +326,7 @@ class Redfish:
     def power_lane(self, meter_id: str) -> str:
         """Return the BMC's address; a manager of many systems takes their orders one by one."""
         try:
-            return urlsplit(self._config.place_of(meter_id)[0]).netloc.lower()
+            return urllib.parse.urlsplit(self._config.place_of(meter_id)[0]).netloc.lower()
         except ValueError:
             return f"site {self._context.site_id}"
 

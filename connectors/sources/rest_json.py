@@ -16,7 +16,6 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import httpx
@@ -285,7 +284,7 @@ class RestJson:
 
     def power_lane(self, meter_id: str) -> str:  # noqa: ARG002 - all meters have one
         """Return the site's address."""
-        return urlsplit(self._config.url).netloc.lower()
+        return urllib.parse.urlsplit(self._config.url).netloc.lower()
 
     def power(self, meter_id: str, state: Literal["on", "off"]) -> None:
         """Ask for the state, unless the site shows it already."""

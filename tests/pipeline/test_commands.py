@@ -405,7 +405,6 @@ def test_a_mistyped_data_dir_is_told_and_not_made(
 # --- a data dir filled by hand --------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"no golden scenario at {GOLDEN}")
 def test_a_data_dir_of_another_version_is_told_before_dbt_is_asked(issued: Any) -> None:
     (issued / "warehouse" / "book" / "holidays.parquet").unlink()  # as if new in this version
     why = ("--by", "Kari Nordmann", "--reason", "called")
@@ -419,6 +418,7 @@ def test_a_data_dir_of_another_version_is_told_before_dbt_is_asked(issued: Any) 
         assert len(ledger.query(select(tables.promises))) == 1
 
 
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"no golden scenario at {GOLDEN}")
 def test_book_and_landing_by_hand_are_enough(m2c: Any, tmp_path: Path) -> None:
     data_dir = tmp_path / "by hand"
     shutil.copytree(GOLDEN / "data", data_dir, copy_function=shutil.copyfile)

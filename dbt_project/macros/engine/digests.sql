@@ -15,7 +15,8 @@
     {%- for column in columns -%}{%- do texts.append(digested_text(column)) -%}{%- endfor -%}
     sum(cast(
         {%- if is_spark() -%}
-        conv(substr(md5({{ texts | join(" || chr(31) || ") }}), 17, 16), 16, 10)
+        {#- The second half of the digest, its least byte first, as DuckDB reads it. -#}
+        conv(array_join(transform(sequence(31, 17, -2), n -> substr(md5({{ texts | join(" || chr(31) || ") }}), n, 2)), ''), 16, 10)
         {%- else -%}
         md5_number_lower({{ texts | join(" || chr(31) || ") }})
         {%- endif %} as {{ whole_type() }}))

@@ -23,11 +23,11 @@ def manifest(tmp_path: Path) -> Path:
 
 
 def _write(path: Path, models: dict[str, str]) -> None:
-    nodes = {
+    nodes: dict[str, dict[str, object]] = {
         f"model.{name}": {"name": name, "resource_type": "model", "checksum": {"checksum": sql}}
         for name, sql in models.items()
     }
-    nodes["test.x"] = {"name": "x", "resource_type": "test"}  # type: ignore[dict-item]
+    nodes["test.x"] = {"name": "x", "resource_type": "test"}
     sources = {name: {"name": name, "source_name": "book"} for name in BOOK}
     sources["ledger"] = {"name": "bills", "source_name": "ledger"}
     path.write_text(json.dumps({"nodes": nodes, "sources": sources}))
