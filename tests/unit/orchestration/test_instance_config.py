@@ -105,7 +105,7 @@ def test_a_fault_names_file_line_and_key(parts: Any, text: str, expected: str) -
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="absent.yaml"):
+    with pytest.raises(SettingsError, match=r"absent\.yaml"):
         compose({"M2C_DAGSTER_CONFIG": str(tmp_path / "absent.yaml")})
 
 
