@@ -169,7 +169,17 @@ class PowerControl(Protocol):
 
 @runtime_checkable
 class PowerConnector(PowerControl, Protocol):
-    """What ``connectors.registry.build_power`` builds: power control with connections to let go."""
+    """What ``connectors.registry.build_power`` builds: power control with connections to let go.
+
+    Several threads use one at once, never two for meters of one lane.
+    """
+
+    def power_lane(self, meter_id: str) -> str:
+        """Return the address that orders for a meter go to; it takes one at a time.
+
+        The site stands for a meter that leads nowhere.
+        """
+        ...
 
     def close(self) -> None:
         """Let go of connections."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Mapping
 
 from connectors.base import PowerConnector
@@ -27,6 +28,13 @@ class Sites:
         self._env = env
         self._clock = clock
         self._built: dict[str, PowerConnector] = {}
+        self._building = threading.Lock()
+
+    def lane(self, site_id: str, meter_id: str) -> str:
+        try:
+            return self._connector(site_id).power_lane(meter_id)
+        except ConnectorError:  # whoever switches it is told
+            return f"site {site_id}"
 
     def route(self, site_id: str) -> str:
         try:
@@ -59,16 +67,17 @@ class Sites:
         return source_of(self._book, site_id) if site_id in self._book.sources else None
 
     def _connector(self, site_id: str) -> PowerConnector:
-        if site_id not in self._built:
-            self._built[site_id] = build_power(
-                site_id,
-                self._book.sites[site_id].timezone,
-                self._spec(site_id),
-                self._env,
-                self._clock,
-                data_dir=self._data_dir.root,
-            )
-        return self._built[site_id]
+        with self._building:
+            if site_id not in self._built:
+                self._built[site_id] = build_power(
+                    site_id,
+                    self._book.sites[site_id].timezone,
+                    self._spec(site_id),
+                    self._env,
+                    self._clock,
+                    data_dir=self._data_dir.root,
+                )
+            return self._built[site_id]
 
 
 @contextlib.contextmanager

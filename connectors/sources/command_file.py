@@ -126,6 +126,10 @@ class CommandFile:
     def close(self) -> None:
         """Nothing is held open."""
 
+    def power_lane(self, meter_id: str) -> str:  # noqa: ARG002 - all meters have one
+        """Return the folder: a file is written as a whole."""
+        return str(self._folder)
+
     def power(self, meter_id: str, state: Literal["on", "off"]) -> None:
         """Write the order down. One that stands there already is left as it is, with its time."""
         try:

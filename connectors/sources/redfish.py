@@ -18,6 +18,7 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
@@ -322,6 +323,13 @@ class Redfish:
         while self._bmcs:
             _, bmc = self._bmcs.popitem()
             bmc.close()
+
+    def power_lane(self, meter_id: str) -> str:
+        """Return the BMC's address; a manager of many systems takes their orders one by one."""
+        try:
+            return urlsplit(self._config.place_of(meter_id)[0]).netloc.lower()
+        except ValueError:
+            return f"site {self._context.site_id}"
 
     def power(self, meter_id: str, state: Literal["on", "off"]) -> None:
         """Ask for the state; for off it returns when the system is off, or its power was cut.

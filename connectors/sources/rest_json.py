@@ -16,6 +16,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import httpx
@@ -281,6 +282,10 @@ class RestJson:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def power_lane(self, meter_id: str) -> str:  # noqa: ARG002 - all meters have one
+        """Return the site's address."""
+        return urlsplit(self._config.url).netloc.lower()
 
     def power(self, meter_id: str, state: Literal["on", "off"]) -> None:
         """Ask for the state, unless the site shows it already."""

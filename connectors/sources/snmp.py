@@ -434,6 +434,13 @@ class Snmp:
                 self._engine = None
             self._runner.close()
 
+    def power_lane(self, meter_id: str) -> str:
+        """Return the PDU's address."""
+        try:
+            return f"{self._config.place_of(meter_id).host.lower()}:{self._config.port}"
+        except ValueError:
+            return f"site {self._context.site_id}"
+
     def power(self, meter_id: str, state: Literal["on", "off"]) -> None:
         """Ask for the state, unless the outlet is in it; returns when the PDU took the order."""
         place = self._place(meter_id)

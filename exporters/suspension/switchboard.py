@@ -21,7 +21,11 @@ class SwitchError(Exception):
 
 
 class Switchboard(Protocol):
-    """All sites."""
+    """All sites. Asked and ordered by several threads at once, each in lanes of its own."""
+
+    def lane(self, site_id: str, meter_id: str) -> str:
+        """The address that orders for a meter go to; it takes one at a time."""
+        ...
 
     def route(self, site_id: str) -> str:
         """How the site is switched, in words: `redfish`, `command file …`."""

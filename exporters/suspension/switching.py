@@ -2,9 +2,10 @@
 
 Of every meter the state is asked first, so that no order is ever given twice without looking; the
 order's intent is in the ledger before the order goes out, and what became of it after. A run that
-dies in between left an open intent: the next looks at the machine and writes down which it was. All
-orders go out before the first machine is waited for, because a graceful shutdown takes minutes. A
-site that does not answer is left for the next run, and the others go on.
+dies in between left an open intent: the next looks at the machine and writes down which it was. A
+graceful shutdown takes minutes, so machines are switched several at once (one order at a time to an
+address), while one thread alone writes the ledger. A site that does not answer is left for the next
+run, and the others go on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datetime import datetime, timedelta
 
 from exporters.ledger import Ledger, tables
 from exporters.ledger.events import POWER
+from exporters.suspension.lanes import Desk, in_lanes
 from exporters.suspension.model import Paused, Suspension
 from exporters.suspension.records import OrderKey, Orders
 from exporters.suspension.switchboard import Power, Seen, Switchboard, SwitchError
@@ -64,13 +66,14 @@ def carry_out(
 ) -> list[Result]:
     """Look at each machine, order what differs, wait up to `verify_seconds` for all together."""
     run = _Run(ledger=ledger, board=board, orders=orders, clock=clock)
-    results = [run.order(job) for job in jobs]
+    chosen = list(jobs)
+    lanes = {id(job): run.lanes_of(job) for job in chosen}
+    results = in_lanes(chosen, run.order, lanes=lambda job: lanes[id(job)])
     ends_at = time.monotonic() + verify_seconds
     pause = 0.5
     while True:
         waiting = [r for r in results if run.may_change(r)]
-        for result in waiting:
-            run.look_again(result)
+        in_lanes(waiting, run.look_at, lanes=lambda result: lanes[id(result.job)])
         waiting = [r for r in waiting if run.may_change(r)]
         if not waiting or time.monotonic() + pause > ends_at:
             break
@@ -90,7 +93,11 @@ class _Run:
     _silent: dict[str, str] = field(default_factory=dict)
     """why a site is not asked any more in this run"""
 
-    def order(self, job: Job) -> Result:
+    def lanes_of(self, job: Job) -> frozenset[str]:
+        """The addresses that orders for a machine go to."""
+        return frozenset(self.board.lane(job.site_id, meter) for meter in job.paused.machine.meters)
+
+    def order(self, job: Job, desk: Desk) -> Result:
         result = Result(job=job)
         for meter in job.paused.machine.meters:
             if job.site_id in self._silent:
@@ -98,9 +105,9 @@ class _Run:
                 return result
             try:
                 seen = self.board.seen(job.site_id, meter)
-                self._settle(job, meter, seen)
+                self._settle(job, meter, seen, desk)
                 if seen != job.wanted and not self._stands(job, meter, seen):
-                    self._switch(job, meter)
+                    self._switch(job, meter, desk)
                     result.ordered.append(meter)
             except SwitchError as error:
                 result.problem = str(error)
@@ -113,6 +120,9 @@ class _Run:
     def may_change(self, result: Result) -> bool:
         """Whether the machine may still come to the state that it was ordered in this run."""
         return bool(result.ordered) and not result.is_done and result.problem is None
+
+    def look_at(self, result: Result, _desk: Desk) -> None:
+        self.look_again(result)
 
     def look_again(self, result: Result) -> None:
         job = result.job
@@ -154,13 +164,13 @@ class _Run:
     def _key(self, job: Job, meter: str) -> OrderKey:
         return (job.suspension.suspension_id, job.site_id, meter, job.wanted)
 
-    def _settle(self, job: Job, meter: str, seen: Seen) -> None:
+    def _settle(self, job: Job, meter: str, seen: Seen, desk: Desk) -> None:
         """Say what became of orders that a dead run, or a site that fell silent, left open."""
         for intent_id in self.orders.get(self._key(job, meter), Orders()).open_intents:
             if seen == "unknown":
                 continue
             status = "ok" if seen == job.wanted else "failed"
-            self.ledger.outcome(intent_id, status, message=f"looked: the meter is {seen}")
+            self._outcome(desk, intent_id, status, f"looked: the meter is {seen}")
 
     def _stands(self, job: Job, meter: str, seen: Seen) -> bool:
         taken_at = self.orders.get(self._key(job, meter), Orders()).taken_at
@@ -170,25 +180,30 @@ class _Run:
             and self.clock() - taken_at < UNSEEN_ORDER_STANDS
         )
 
-    def _switch(self, job: Job, meter: str) -> None:
+    def _switch(self, job: Job, meter: str, desk: Desk) -> None:
         suspension_id = job.suspension.suspension_id
         number = self.orders.get(self._key(job, meter), Orders()).count + 1
-        intent_id = self.ledger.intent(
-            POWER,
-            subject=f"{suspension_id}/{job.site_id}/{meter}",
-            intent_id=f"power/{suspension_id}/{job.site_id}/{meter}/{job.wanted}/{number}",
-            body={
-                "suspension_id": suspension_id,
-                "machine_id": job.paused.machine.machine_id,
-                "site_id": job.site_id,
-                "meter_id": meter,
-                "state": job.wanted,
-            },
+        intent_id = desk.do(
+            lambda: self.ledger.intent(
+                POWER,
+                subject=f"{suspension_id}/{job.site_id}/{meter}",
+                intent_id=f"power/{suspension_id}/{job.site_id}/{meter}/{job.wanted}/{number}",
+                body={
+                    "suspension_id": suspension_id,
+                    "machine_id": job.paused.machine.machine_id,
+                    "site_id": job.site_id,
+                    "meter_id": meter,
+                    "state": job.wanted,
+                },
+            )
         )
         try:
             self.board.switch(job.site_id, meter, job.wanted)
         except SwitchError as error:
             status = "unknown" if error.passing else "failed"
-            self.ledger.outcome(intent_id, status, message=str(error))
+            self._outcome(desk, intent_id, status, str(error))
             raise
-        self.ledger.outcome(intent_id, "ok", message=self.board.route(job.site_id))
+        self._outcome(desk, intent_id, "ok", self.board.route(job.site_id))
+
+    def _outcome(self, desk: Desk, intent_id: str, status: str, message: str) -> None:
+        desk.do(lambda: self.ledger.outcome(intent_id, status, message=message))

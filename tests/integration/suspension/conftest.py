@@ -60,6 +60,9 @@ class Board:
     on_order: Callable[[str, str, str], None] = lambda *_: None
     _coming: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
 
+    def lane(self, site_id: str, meter_id: str) -> str:
+        return f"{site_id}/{meter_id}"
+
     def route(self, site_id: str) -> str:
         return f"outlets of {site_id}"
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import email
 import email.policy
+import threading
+import time
+from collections import Counter
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +15,7 @@ import pytest
 from filelock import FileLock
 from sqlalchemy import select
 
-from exporters.ledger import tables
+from exporters.ledger import Ledger, tables
 from exporters.ledger.errors import NotReconciledError
 from exporters.ledger.events import events_of
 from exporters.suspension import ApprovalError, approve_suspension, planned_suspensions
@@ -362,6 +365,71 @@ def test_after_a_restore_nothing_is_switched(due: Place) -> None:
     due.ledger.record("restores", source="s", copy_facts=1, copy_head="h")
     with pytest.raises(NotReconciledError):
         due.suspend()
+
+
+def many(due: Place, count: int) -> None:
+    """More machines of the payer, each behind an address of its own."""
+    for number in range(count):
+        due.sql(
+            f"insert into assignments values ('x{number}', 'C-NORDIC', '2026-01-01', null);"
+            f"insert into machines values ('x{number}', 'OSL', 'x{number}', '2026-01-01', null, "
+            "'energy', false)"
+        )
+
+
+def test_machines_whose_off_takes_long_are_switched_at_once(due: Place) -> None:
+    many(due, 17)  # with the three that there are
+    due.sql("update settings set max_machines_per_run = 100")
+    due.board.on_order = lambda *_: time.sleep(1)
+    started = time.monotonic()
+    report = due.suspend()
+    seconds = time.monotonic() - started
+    assert not report.needs_person
+    assert len(due.board.off()) == 21  # one has two meters
+    assert seconds < 5, f"{seconds:.1f} s"
+
+
+def test_an_address_gets_one_order_at_a_time(due: Place) -> None:
+    many(due, 12)
+    lock = threading.Lock()
+    under_way: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+
+    def lane(_site: str, meter: str) -> str:
+        return f"pdu-{ord(meter[-1]) % 3}"
+
+    def order(site: str, meter: str, _state: str) -> None:
+        with lock:
+            under_way.update([lane(site, meter), "all"])
+            for name, count in under_way.items():
+                most[name] = max(most[name], count)
+        time.sleep(0.05)
+        with lock:
+            under_way.subtract([lane(site, meter), "all"])
+
+    due.board.lane = lane
+    due.board.on_order = order
+    due.suspend()
+    assert len(due.board.orders) == 16
+    assert {most[f"pdu-{n}"] for n in range(3)} == {1}
+    assert most["all"] == 3
+
+
+def test_the_intent_of_every_order_is_in_the_ledger_before_it(due: Place) -> None:
+    many(due, 12)
+    seen: list[tuple[str, bool]] = []
+
+    def order(site: str, meter: str, state: str) -> None:
+        url = f"sqlite:///{due.folder / 'ledger.sqlite'}"
+        with Ledger.open(url, clock=lambda: due.now) as other:
+            open_now = {i.intent_id for i in other.open_intents("power")}
+        seen.append((meter, any(f"/{site}/{meter}/{state}/" in i for i in open_now)))
+
+    due.board.on_order = order
+    due.suspend()
+    assert len(seen) == 16
+    assert all(there for _, there in seen)
+    assert due.ledger.open_intents("power") == []
 
 
 class Killed(BaseException):
