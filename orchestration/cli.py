@@ -29,6 +29,7 @@ from exporters.marts import MartsError, open_marts
 from orchestration import queries
 from orchestration.backups.manifest import BackupError
 from orchestration.bookdiff import words_since
+from orchestration.built import AnotherVersionError
 from orchestration.commands import (  # noqa: F401 - they add their commands to `cli`
     bank,
     events,
@@ -1069,7 +1070,10 @@ def main() -> None:
     except click.Abort:
         terminal.error("interrupted")
         code = FAILURE
-    except (BackupError, BookError, LockBusyError, MartsError, RefusedError) as error:
+    except (
+        *(AnotherVersionError, BackupError, BookError, LockBusyError, MartsError),
+        RefusedError,
+    ) as error:
         terminal.error(str(error))
         code = NEEDS_PERSON
     except (ActionError, CloseError, SettingsError) as error:

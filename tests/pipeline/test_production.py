@@ -188,11 +188,16 @@ def _present(pids: set[int]) -> set[int]:
     return {pid for pid in pids if Path(f"/proc/{pid}").exists()}
 
 
-def launch(production: Production, sites: dict[str, str], job: str) -> str:
+def launch(
+    production: Production, sites: dict[str, str], job: str, config: dict[str, Any] | None = None
+) -> str:
     """Put a run of a job in the queue; its id."""
     before = set(production.runs())
     done = subprocess.run(
-        [BIN / "dagster", "job", "launch", "-m", "orchestration.definitions", "-j", job],
+        [
+            *(BIN / "dagster", "job", "launch", "-m", "orchestration.definitions", "-j", job),
+            *("--config-json", json.dumps(config or {})),
+        ],
         env=_environment(production, sites),
         cwd=ROOT,
         capture_output=True,
@@ -223,7 +228,7 @@ def test_the_daemon_takes_the_night_from_the_queue_and_kills_leave_nothing_behin
     second = launch(production, sites, "build")
     assert {production.runs()[first], production.runs()[second]} == {"QUEUED"}
     with daemon(production, sites):
-        _wait(lambda: _dbt_runs(production), seconds=120, what="a build to run")
+        _wait(lambda: _dbt_runs(production), seconds=300, what="a build to run")
         # Builds wait for each other in the queue, though four runs might run.
         states = production.runs()
         assert sorted([states[first], states[second]]) == ["QUEUED", "STARTED"]
@@ -237,18 +242,19 @@ def test_the_daemon_takes_the_night_from_the_queue_and_kills_leave_nothing_behin
     # The machine is back. Its sensor ends what died, which frees the slot and the queue.
     with daemon(production, sites):
         _wait(
-            lambda: production.runs()[begun] == "FAILURE", seconds=120, what="the dead run to end"
+            lambda: production.runs()[begun] == "FAILURE", seconds=300, what="the dead run to end"
         )
-        _wait(lambda: _dbt_runs(production), seconds=120, what="the waiting run to run")
+        _wait(lambda: _dbt_runs(production), seconds=300, what="the waiting run to run")
         _kill({_worker(production)})
         _wait(
             lambda: not any(s in UNFINISHED for s in production.runs().values()),
-            seconds=120,
+            seconds=300,
             what="the run of the killed worker to end",
         )
-        third = launch(production, sites, "build")
+        quick = {"execution": {"config": {"in_process": {}}}}  # a process a step takes longer
+        third = launch(production, sites, "build", quick)
         _wait(
-            lambda: production.runs()[third] not in UNFINISHED, seconds=240, what="the last build"
+            lambda: production.runs()[third] not in UNFINISHED, seconds=600, what="the last build"
         )
         assert production.runs()[third] == "SUCCESS"
     ended = {run: state for run, state in production.runs().items() if state == "FAILURE"}

@@ -8,9 +8,10 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
+from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from exporters.marts import Marts, open_marts
-from orchestration import queries
+from orchestration import built, queries
 from orchestration import warehouse as inputs
 from orchestration.dbt import OWNERS, Translator
 from orchestration.dbt_runs import parsed_project
@@ -116,7 +117,11 @@ def dbt_models(
 ) -> Iterator[Any]:
     """Builds and tests the models, then puts the marts in place of the published ones."""
     layout = data_dir.layout()
+    is_whole = context.selected_asset_keys >= dbt_models.keys
     with hold(layout.locks, "warehouse", purpose="building the warehouse"):
+        if not is_whole:
+            remade = {key.path[-1] for key in context.selected_asset_keys}
+            built.require(layout, _manifest, remade=remade)
         inputs.prepare_next_marts(layout)
         invocation = dbt.cli(
             # Unit tests check the models, not the data: they belong to the project's own tests.
@@ -130,12 +135,19 @@ def dbt_models(
             context=context,
             target_path=layout.warehouse / "target",
         )
-        yield from invocation.stream()
+        try:
+            yield from invocation.stream()
+        except DagsterDbtCliRuntimeError as error:
+            if is_whole or not built.is_lacking(str(error)):
+                raise
+            raise built.lacking(layout) from error
         new = first_build_of_version(layout.next_marts, layout.marts)
         for line in new.describe() if new else []:
             context.log.warning(line)
             sys.stderr.write(f"{line}\n")  # where m2c shows what is no answer
         inputs.swap_marts(layout)
+        if is_whole:
+            built.note(layout, _manifest)
 
 
 MARTS = [
