@@ -15,7 +15,9 @@ from typing import Any
 import click
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import select
 
+from exporters.ledger import tables
 from exporters.ledger.story import story
 from exporters.marts import open_marts
 from orchestration.cli import cli, main
@@ -404,6 +406,19 @@ def test_a_mistyped_data_dir_is_told_and_not_made(
 
 
 @pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"no golden scenario at {GOLDEN}")
+def test_a_data_dir_of_another_version_is_told_before_dbt_is_asked(issued: Any) -> None:
+    (issued / "warehouse" / "book" / "holidays.parquet").unlink()  # as if new in this version
+    why = ("--by", "Kari Nordmann", "--reason", "called")
+    answer = issued.run("promise", "ABAY", "2026-12-24", *why, M2C_NOW=CLOSE)
+    assert answer.code == 1, answer.err
+    assert "was built by version " in answer.err
+    assert "run `m2c build` first; what is noted in the ledger stays noted" in answer.err
+    assert "dbt" not in answer.err
+    assert "Traceback" not in answer.err
+    with issued.ledger() as ledger:
+        assert len(ledger.query(select(tables.promises))) == 1
+
+
 def test_book_and_landing_by_hand_are_enough(m2c: Any, tmp_path: Path) -> None:
     data_dir = tmp_path / "by hand"
     shutil.copytree(GOLDEN / "data", data_dir, copy_function=shutil.copyfile)
