@@ -1,4 +1,4 @@
-"""Dagster's executor, showing for as long as it executes a run that its process lives."""
+"""Dagster's executor, which shows that the process of a run lives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from orchestration.instance import process_tags
-from orchestration.liveness import alive
+from orchestration.liveness import alive_until_exit
 from orchestration.settings import DataDir
 
 if TYPE_CHECKING:
@@ -36,9 +36,10 @@ class _Marking(dg.Executor):
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
         run_id = plan_context.run_id
-        with alive(DataDir.from_env().locks, run_id):
-            plan_context.instance.add_run_tags(run_id, process_tags())
-            yield from self._inner.execute(plan_context, execution_plan)
+        # Dagster writes that the run succeeded after this: the process shows it to its end.
+        alive_until_exit(DataDir.from_env().locks, run_id)
+        plan_context.instance.add_run_tags(run_id, process_tags())
+        yield from self._inner.execute(plan_context, execution_plan)
 
 
 def _make(context: dg.InitExecutorContext) -> dg.Executor:

@@ -17,23 +17,32 @@ from pathlib import Path
 _SUFFIX = ".alive"
 
 
+_held: list[int] = []  # descriptors of locks that go with the process
+
+
 @contextmanager
 def alive(locks_dir: Path, run_id: str) -> Iterator[None]:
     """Show that this process executes the run, until the block ends or the process does."""
-    folder = locks_dir / "executing"
-    folder.mkdir(parents=True, exist_ok=True)
-    mark = folder / f"{run_id}{_SUFFIX}"
-    unnamed = folder / f".{run_id}.{uuid.uuid4().hex}"
-    descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    descriptor, unnamed = _locked(locks_dir, run_id)
+    mark = _mark(locks_dir, run_id)
     try:
-        # Locked before it has its name: who finds it must never find it free.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         unnamed.rename(mark)
         yield
     finally:
         unnamed.unlink(missing_ok=True)
         mark.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def alive_until_exit(locks_dir: Path, run_id: str) -> None:
+    """Show that this process executes the run, for as long as it lives.
+
+    For who does not see the run's last word written. The mark stays behind; whoever looks for dead
+    runs takes it away.
+    """
+    descriptor, unnamed = _locked(locks_dir, run_id)
+    unnamed.rename(_mark(locks_dir, run_id))
+    _held.append(descriptor)
 
 
 def marked(locks_dir: Path) -> set[str]:
@@ -48,7 +57,21 @@ def dead(locks_dir: Path) -> list[str]:
 
 def forget(locks_dir: Path, run_id: str) -> None:
     """Take away the mark of a dead run that was dealt with."""
-    (locks_dir / "executing" / f"{run_id}{_SUFFIX}").unlink(missing_ok=True)
+    _mark(locks_dir, run_id).unlink(missing_ok=True)
+
+
+def _locked(locks_dir: Path, run_id: str) -> tuple[int, Path]:
+    """A locked file without its name yet: who finds a mark must never find it free."""
+    mark = _mark(locks_dir, run_id)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    unnamed = mark.with_name(f".{run_id}.{uuid.uuid4().hex}")
+    descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor, unnamed
+
+
+def _mark(locks_dir: Path, run_id: str) -> Path:
+    return locks_dir / "executing" / f"{run_id}{_SUFFIX}"
 
 
 def _marks(locks_dir: Path) -> list[Path]:

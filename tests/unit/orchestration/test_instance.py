@@ -138,6 +138,21 @@ def test_a_mark_whose_run_had_ended_goes(data_dir: DataDir) -> None:
         assert _status(instance, done.run_id) == DagsterRunStatus.SUCCESS
 
 
+def test_a_mark_until_exit_goes_with_its_process_and_is_taken_away(data_dir: DataDir) -> None:
+    ends = (
+        "import sys\nfrom pathlib import Path\nfrom orchestration.liveness import *\n"
+        "alive_until_exit(Path(sys.argv[1]), sys.argv[2])\nassert dead(Path(sys.argv[1])) == []\n"
+    )
+    with open_instance(data_dir) as instance:
+        done = instance.create_run_for_job(idle, status=DagsterRunStatus.SUCCESS)
+        command = [sys.executable, "-c", ends, str(data_dir.locks), done.run_id]
+        subprocess.run(command, check=True)
+        assert liveness.dead(data_dir.locks) == [done.run_id]
+        assert end_dead_runs(instance, data_dir) == []
+        assert liveness.marked(data_dir.locks) == set()
+        assert _status(instance, done.run_id) == DagsterRunStatus.SUCCESS
+
+
 def test_a_mark_is_never_found_free_while_its_process_lives(tmp_path: Path) -> None:
     """Another process looks all the time while marks come and go."""
     looks = (
