@@ -35,6 +35,7 @@ from orchestration.commands import (  # noqa: F401 - they add their commands to 
     events,
     machines,
     mail,
+    production,
     xero,
 )
 from orchestration.commands.base import (
@@ -56,6 +57,7 @@ from orchestration.runs import log_path
 from orchestration.settings import (
     DataDir,
     SettingsError,
+    StorageUnreachableError,
     clock_from_env,
     code_version,
 )
@@ -1081,7 +1083,7 @@ def main() -> None:
     except (ActionError, CloseError, SettingsError) as error:
         terminal.error(str(error))
         code = WRONG_USE
-    except StorageError as error:
+    except (StorageError, StorageUnreachableError) as error:
         terminal.error(str(error))
         code = FAILURE
     except LedgerError as error:

@@ -20,11 +20,13 @@ from orchestration.defs.invoicing.bank import bank_files, bank_payments
 from orchestration.defs.jobs import (
     JOBS,
     SCHEDULES,
+    end_runs_whose_process_is_gone,
     payments_when_xero_calls,
     refresh_marts_after_money,
 )
 from orchestration.defs.landing.assets import compacted_days, landing_asset, site_specs
 from orchestration.defs.warehouse import assets as warehouse
+from orchestration.executor import marking_executor
 from orchestration.resources import DataDirResource
 from orchestration.settings import DataDir
 
@@ -70,7 +72,11 @@ def build_definitions(data_dir: DataDir) -> dg.Definitions:
         ],
         jobs=JOBS,
         schedules=SCHEDULES,
-        sensors=[refresh_marts_after_money, payments_when_xero_calls, alert_on_failure],
+        sensors=[
+            *(refresh_marts_after_money, payments_when_xero_calls, alert_on_failure),
+            end_runs_whose_process_is_gone,
+        ],
+        executor=marking_executor,
         resources={"data_dir": DataDirResource(root=str(data_dir.root)), "dbt": dbt_resource()},
         loggers={"console": _console(os.environ.get("M2C_LOG_LEVEL", "INFO"))},
     )

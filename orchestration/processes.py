@@ -1,5 +1,4 @@
-"""Processes: telling whether one is still the one we knew, and ending with the one that started
-us."""
+"""Processes that end with the one that started them."""
 
 from __future__ import annotations
 
@@ -9,33 +8,8 @@ import platform
 import signal
 import threading
 import time
-from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
-
-
-def start_mark(pid: int) -> str | None:
-    """Something that tells two processes of one number apart (the kernel's start time), None when
-    there is no such process."""
-    if platform.system() == "Linux":
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-        except OSError:
-            return None
-        fields = stat.rsplit(")", 1)[1].split()
-        return None if fields[0] == "Z" else fields[19]
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        return "unknown"
-    return "unknown"
-
-
-def is_alive(pid: int, mark: str) -> bool:
-    """Whether the process that had this number and mark still runs."""
-    return start_mark(pid) == mark
 
 
 def die_with_parent(

@@ -6,30 +6,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestration.liveness import alive
 from orchestration.locks import hold
+from orchestration.queues import QUEUE_OF_JOB
 from orchestration.settings import DataDir, SettingsError
 
 if TYPE_CHECKING:
     import dagster as dg
 
 Report = dict[str, Any]
-
-# Jobs of one lock run one after the other, also when they are started at the same moment: what a
-# close asks of a build must be what it then decides on. Whoever waits does so outside of Dagster,
-# whose pools would keep it waiting for a run that was killed.
-_LOCK_OF_JOB = {
-    **dict.fromkeys(
-        ("build", "close", "compact", "issue", "refresh", "remind", "bank", "bounces"), "runs"
-    ),
-    "webhooks": "webhook-runs",
-    **dict.fromkeys(("publish", "payments", "post_payments"), "xero-runs"),
-}
 
 
 @dataclass(frozen=True)
@@ -110,15 +102,19 @@ class Runner:
 
         job = self._definitions.resolve_job_def(job_name)
         ops = {name: {"config": dict(values)} for name, values in (config or {}).items()}
+        run_id = str(uuid.uuid4())
         with self._alone(job_name), self._output_to_log():
-            end_dead_runs(self.instance)  # whoever held the lock may have been killed
-            result = job.execute_in_process(
-                instance=self.instance,
-                partition_key=partition,
-                tags={FROM_TERMINAL_TAG: self._command, **process_tags(), **(tags or {})},
-                run_config={"ops": ops, "loggers": {"console": {}}},
-                raise_on_error=True,
-            )
+            # Whoever held the lock may have been killed.
+            end_dead_runs(self.instance, self._data_dir)
+            with alive(self._data_dir.locks, run_id):
+                result = job.execute_in_process(
+                    run_id=run_id,
+                    instance=self.instance,
+                    partition_key=partition,
+                    tags={FROM_TERMINAL_TAG: self._command, **process_tags(), **(tags or {})},
+                    run_config={"ops": ops, "loggers": {"console": {}}},
+                    raise_on_error=True,
+                )
         if not result.success:
             raise RunFailedError(
                 f"The run {result.run_id} of {job_name} failed; see its log in the UI."
@@ -143,7 +139,10 @@ class Runner:
 
     @contextlib.contextmanager
     def _alone(self, job_name: str) -> Iterator[None]:
-        name = _LOCK_OF_JOB.get(job_name)
+        # Jobs of one queue run one after the other, also when they are started at the same moment:
+        # what a close asks of a build must be what it then decides on. Whoever waits does so
+        # outside of Dagster, whose pools would keep it waiting for a run that was killed.
+        name = QUEUE_OF_JOB.get(job_name)
         if name is None:
             yield
             return

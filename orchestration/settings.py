@@ -20,6 +20,9 @@ from pathlib import Path
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 
+# Dagster's storage in PostgreSQL, and a file of what an operator adds to its configuration.
+DAGSTER_URL = "M2C_DAGSTER_URL"
+DAGSTER_CONFIG = "M2C_DAGSTER_CONFIG"
 STAND_IN_SOURCES = "M2C_STAND_IN_SOURCES"  # JSON: site_id to an entry of sources.yml
 
 Clock = Callable[[], datetime]
@@ -27,6 +30,10 @@ Clock = Callable[[], datetime]
 
 class SettingsError(ValueError):
     """The environment or the command line says something that cannot be used."""
+
+
+class StorageUnreachableError(RuntimeError):
+    """The database of Dagster's storage does not answer or does not let us in."""
 
 
 @dataclass(frozen=True)

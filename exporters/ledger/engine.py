@@ -22,13 +22,14 @@ def parse_url(url: str) -> URL:
     """The URL with its driver named. `sqlite:///path`, `postgresql://…` and `postgres://…` are
     known.
 
-    Raises LedgerError for anything else, and for a SQLite ledger without a file.
+    Raises LedgerError for anything else, and for a SQLite ledger without a file; no message has a
+    password in it.
     """
     try:
         parsed = make_url(url)
     except ArgumentError as error:
         raise LedgerError(
-            f"ledger URL {url!r} is not a URL; write sqlite:////path/ledger.sqlite or "
+            "the ledger URL is not a URL; write sqlite:////path/ledger.sqlite or "
             "postgresql://user@host/database"
         ) from error
     backend = parsed.drivername.split("+")[0]
@@ -40,7 +41,8 @@ def parse_url(url: str) -> URL:
         return parsed
     if backend in {"postgresql", "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")
-    raise LedgerError(f"ledger URL {url!r}: only sqlite and postgresql are supported")
+    shown = parsed.render_as_string(hide_password=True)
+    raise LedgerError(f"ledger URL {shown!r}: only sqlite and postgresql are supported")
 
 
 def sqlite_path(url: URL) -> Path | None:

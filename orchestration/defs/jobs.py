@@ -16,8 +16,9 @@ from orchestration.defs.warehouse.assets import (
     dbt_models,
     ledger_extract,
 )
-from orchestration.instance import FROM_TERMINAL_TAG
+from orchestration.instance import FROM_TERMINAL_TAG, end_dead_runs
 from orchestration.partitions import SITES, landing_key
+from orchestration.queues import queue_tags
 from orchestration.resources import DataDirResource
 from orchestration.webhooks import something_to_send
 
@@ -45,16 +46,19 @@ compact = dg.define_asset_job(
     "compact",
     dg.AssetSelection.assets("compacted_days"),
     description="Merge the landed files of days that are over, one file a day.",
+    tags=queue_tags("compact"),
 )
 build = dg.define_asset_job(
     "build",
     _build | dg.AssetSelection.assets("alert_notices", "webhook_events"),
     description="Rebuild the warehouse, replace the published marts, tell of alerts reached.",
+    tags=queue_tags("build"),
 )
 close = dg.define_asset_job(
     "close",
     _build | dg.AssetSelection.assets("close_decisions", "review_sheet"),
     description="Rate a month, check it, decide per statement, and write the review sheet.",
+    tags=queue_tags("close"),
 )
 approve = dg.define_asset_job(
     "approve",
@@ -65,6 +69,7 @@ issue = dg.define_asset_job(
     "issue",
     dg.AssetSelection.assets("issued_statements"),
     description="Freeze a month's approved statements under their numbers.",
+    tags=queue_tags("issue"),
 )
 reports = dg.define_asset_job(
     "reports",
@@ -78,37 +83,43 @@ refresh = dg.define_asset_job(
     | _marts,
     description="Bring the marts up to date with the ledger, without reading usage again.",
     # A month closed before its first reading stays in the marts until it is issued.
-    tags={SAME_PERIODS_TAG: "yes"},
+    tags={**queue_tags("refresh"), SAME_PERIODS_TAG: "yes"},
 )
 publish = dg.define_asset_job(
     "publish",
     dg.AssetSelection.assets("xero_invoices"),
     description="Plan or make a month's invoices in Xero.",
+    tags=queue_tags("publish"),
 )
 payments = dg.define_asset_job(
     "payments",
     dg.AssetSelection.assets("payments_received"),
     description="Read from Xero what was paid.",
+    tags=queue_tags("payments"),
 )
 bank = dg.define_asset_job(
     "bank",
     dg.AssetSelection.assets("bank_files"),
     description="Take files of the bank from the drop folder, and match what Xero shows already.",
+    tags=queue_tags("bank"),
 )
 post_payments = dg.define_asset_job(
     "post_payments",
     dg.AssetSelection.assets("bank_payments"),
     description="Plan or make the payments in Xero that people confirmed from bank lines.",
+    tags=queue_tags("post_payments"),
 )
 remind = dg.define_asset_job(
     "remind",
     dg.AssetSelection.assets("reminders"),
     description="Plan or send the reminders that are due.",
+    tags=queue_tags("remind"),
 )
 bounces = dg.define_asset_job(
     "bounces",
     dg.AssetSelection.assets("returned_mail"),
     description="Show or note which mails came back.",
+    tags=queue_tags("bounces"),
 )
 suspend = dg.define_asset_job(
     "suspend",
@@ -124,6 +135,7 @@ webhooks = dg.define_asset_job(
     "webhooks",
     dg.AssetSelection.assets("webhook_deliveries"),
     description="Plan or send what other systems are told (webhooks.yml).",
+    tags=queue_tags("webhooks"),
 )
 
 backup = dg.define_asset_job(
@@ -295,3 +307,17 @@ def refresh_marts_after_money(
     if FROM_TERMINAL_TAG in context.dagster_run.tags:
         return dg.SkipReason("m2c refreshes the marts itself.")
     return dg.RunRequest(run_key=context.dagster_run.run_id)
+
+
+@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+def end_runs_whose_process_is_gone(
+    context: dg.SensorEvaluationContext, data_dir: DataDirResource
+) -> dg.SkipReason:
+    """Ends runs that were killed, also on machines that are gone, so that nothing waits for
+    them."""
+    ended = end_dead_runs(context.instance, data_dir.layout())
+    return dg.SkipReason(
+        f"Ended, their processes being gone: {', '.join(ended)}."
+        if ended
+        else "Every run that is started has its process."
+    )

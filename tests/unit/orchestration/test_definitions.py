@@ -189,6 +189,7 @@ def test_sensors_are_delivered_switched_on(definitions: dg.Definitions) -> None:
     sensors = definitions.get_repository_def().sensor_defs
     assert {s.name: s.default_status for s in sensors} == {
         "alert_on_failure": dg.DefaultSensorStatus.RUNNING,
+        "end_runs_whose_process_is_gone": dg.DefaultSensorStatus.RUNNING,
         "payments_when_xero_calls": dg.DefaultSensorStatus.RUNNING,
         "refresh_marts_after_money": dg.DefaultSensorStatus.RUNNING,
     }

@@ -1,0 +1,274 @@
+"""Dagster's storage and the ledger on one PostgreSQL server: a month from landing to issue by the
+commands, a night by Dagster's daemon and its run queue, and `kill -9` of everything in between.
+
+What must come out is what SQLite files give. The daemon here is the one of production, with its
+code location and run workers as processes of this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from connectors.sandbox import Sandbox
+from exporters.ledger import Actor, Ledger
+from orchestration.settings import clock_from_env
+
+pytestmark = pytest.mark.needs_postgres
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+PERIOD = "2026-10"
+CLOSE = "2026-11-04T06:15:00+00:00"
+LAST_DAYS = ("2026-10-29", "2026-10-30", "2026-10-31", "2026-11-01")
+UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
+
+
+@dataclass(frozen=True)
+class Production:
+    """A data dir whose Dagster and ledger are in PostgreSQL."""
+
+    place: Any
+    dagster_url: str
+    ledger_url: str
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "M2C_DAGSTER_URL": self.dagster_url,
+            "M2C_LEDGER_URL": self.ledger_url,
+            "M2C_NOW": CLOSE,
+            "M2C_DATA_DIR": str(self.place.data_dir),
+            "DAGSTER_HOME": str(self.place / "dagster"),
+        }
+
+    @property
+    def password(self) -> str:
+        return self.dagster_url.partition("://")[2].partition("@")[0].partition(":")[2]
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """What Dagster's tables hold."""
+        with psycopg.connect(self.dagster_url) as connection:
+            return connection.execute(sql.encode()).fetchall()
+
+    def runs(self) -> dict[str, str]:
+        """The state of each run."""
+        return dict(self.ask("select run_id, status from runs"))
+
+    def claimed_slots(self) -> int:
+        ((count,),) = self.ask(
+            "select count(*) from concurrency_slots where run_id is not null and not deleted"
+        )
+        return int(count)
+
+    def chain_faults(self) -> tuple[Any, ...]:
+        actor = Actor("test", "test", "test")
+        with Ledger.open(self.ledger_url, clock=clock_from_env({}), actor=actor) as ledger:
+            return tuple(ledger.verify())
+
+
+@pytest.fixture(scope="module")
+def sites(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The demo's sites on the morning of the close; the environment that names them."""
+    with Sandbox(
+        book_dir=demo.place / "book",
+        state_dir=tmp_path_factory.mktemp("sites"),
+        seed=1,
+        start=date(2026, 9, 30),
+        end=date(2026, 11, 2),
+        as_of=datetime(2026, 11, 4, 6, 15, tzinfo=UTC),
+    ) as served:
+        yield {**served.env, "M2C_STAND_IN_SOURCES": json.dumps(served.sources)}
+
+
+@pytest.fixture(scope="module")
+def production(
+    demo: Any, sites: dict[str, str], postgres: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Production:
+    """The demo's month, whose last days are landed and which is closed and issued, all of it in
+    PostgreSQL."""
+    data_dir = tmp_path_factory.mktemp("production") / "data"
+    place = type(demo.place)(data_dir)
+    for name in ("book", "landing"):
+        shutil.copytree(demo.place / name, place / name)
+    for day in LAST_DAYS:
+        for folder in (place / "landing").glob(f"*/*/date={day}"):
+            shutil.rmtree(folder)
+    made = Production(place, postgres.new_database(), postgres.new_ledger())
+    why = ("--by", "Kari Nordmann", "--reason", "checked against the contract")
+    for arguments in (
+        ("land", "--from", LAST_DAYS[0], "--to", LAST_DAYS[-1]),
+        ("close", PERIOD),
+        ("approve", f"ABAY/{PERIOD}/all", *why),
+        ("issue", PERIOD),
+    ):
+        answer = place.run(*arguments, "--json", **made.env, **sites)
+        assert answer.code in (0, 1), answer.err
+        assert made.password not in answer.out + answer.err
+    return made
+
+
+def test_a_month_is_the_same_as_with_files(production: Production, month: Any) -> None:
+    assert production.place.statements() == month.place.statements()
+    assert production.place.lines() == month.place.lines()
+    assert production.chain_faults() == ()
+    assert set(production.runs().values()) == {"SUCCESS"}
+    assert production.claimed_slots() == 0
+    assert not (production.place / "dagster" / "history").exists()
+    assert not (production.place / "ledger" / "ledger.sqlite").exists()
+
+
+def test_no_password_is_written_anywhere(production: Production) -> None:
+    secret = production.password.encode()
+    assert len(secret) > 20
+    told = production.place.run("status", **production.env)
+    assert production.password not in told.out + told.err
+    for path in production.place.data_dir.rglob("*"):
+        if path.is_file():
+            assert secret not in path.read_bytes(), path
+
+
+# --- the daemon -----------------------------------------------------------------------------------
+
+
+def _environment(production: Production, sites: dict[str, str]) -> dict[str, str]:
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("M2C_", "DAGSTER_"))}
+    return {**plain, **production.env, **sites}
+
+
+def _wait(until: Callable[[], bool], *, seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        time.sleep(0.1)
+
+
+def _kill(pids: set[int]) -> None:
+    """At once, as when the machine goes: none may tidy up after another."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def daemon(production: Production, sites: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Dagster's daemon with its code location, until the block ends; then nothing is left."""
+    log = production.place.data_dir.parent / "daemon.log"
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            [BIN / "dagster-daemon", "run", "-m", "orchestration.definitions"],
+            env=_environment(production, sites),
+            cwd=ROOT,
+            stdout=file,
+            stderr=file,
+        )
+        try:
+            yield process
+        finally:
+            _kill(_present(production.place.processes()))
+            process.wait()
+
+
+def _present(pids: set[int]) -> set[int]:
+    return {pid for pid in pids if Path(f"/proc/{pid}").exists()}
+
+
+def launch(production: Production, sites: dict[str, str], job: str) -> str:
+    """Put a run of a job in the queue; its id. Its steps are executed by one process, because one
+    for each takes longer than all of them do."""
+    before = set(production.runs())
+    done = subprocess.run(
+        [
+            *(BIN / "dagster", "job", "launch", "-m", "orchestration.definitions", "-j", job),
+            *("--config-json", json.dumps({"execution": {"config": {"in_process": {}}}})),
+        ],
+        env=_environment(production, sites),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (run_id,) = set(production.runs()) - before
+    return run_id
+
+
+def _dbt_runs(production: Production) -> bool:
+    for pid in production.place.processes():
+        try:
+            if b"m2c-dbt" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def test_the_daemon_takes_the_night_from_the_queue_and_kills_leave_nothing_behind(
+    production: Production, sites: dict[str, str]
+) -> None:
+    statements, lines = production.place.statements(), production.place.lines()
+
+    first = launch(production, sites, "build")
+    second = launch(production, sites, "build")
+    assert {production.runs()[first], production.runs()[second]} == {"QUEUED"}
+    with daemon(production, sites):
+        _wait(lambda: _dbt_runs(production), seconds=300, what="a build to run")
+        # Builds wait for each other in the queue, though four runs might run.
+        states = production.runs()
+        assert sorted([states[first], states[second]]) == ["QUEUED", "STARTED"]
+        assert production.claimed_slots() == 1
+        begun = first if states[first] == "STARTED" else second
+        _kill(production.place.processes())
+    assert production.runs()[begun] == "STARTED"
+    assert production.claimed_slots() == 1
+    assert production.place.lines() == lines  # readers still have what was published
+
+    # The machine is back. Its sensor ends what died, which frees the slot and the queue.
+    with daemon(production, sites):
+        _wait(
+            lambda: production.runs()[begun] == "FAILURE", seconds=300, what="the dead run to end"
+        )
+        _wait(lambda: _dbt_runs(production), seconds=300, what="the waiting run to run")
+        _kill({_worker(production)})
+        _wait(
+            lambda: not any(s in UNFINISHED for s in production.runs().values()),
+            seconds=300,
+            what="the run of the killed worker to end",
+        )
+        third = launch(production, sites, "build")
+        _wait(
+            lambda: production.runs()[third] not in UNFINISHED, seconds=600, what="the last build"
+        )
+        assert production.runs()[third] == "SUCCESS"
+    ended = {run: state for run, state in production.runs().items() if state == "FAILURE"}
+    assert set(ended) == {first, second}
+    assert production.claimed_slots() == 0
+    assert production.place.statements() == statements
+    assert production.place.lines() == lines
+    assert production.chain_faults() == ()
+    log = (production.place.data_dir.parent / "daemon.log").read_text()
+    assert production.password not in log
+
+
+def _worker(production: Production) -> int:
+    """The process that executes the started run, by the run's own tag."""
+    ((pid,),) = production.ask(
+        "select t.value from run_tags t join runs r on r.run_id = t.run_id "
+        "where t.key = 'm2c/pid' and r.status = 'STARTED'"
+    )
+    return int(pid)
