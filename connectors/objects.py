@@ -18,7 +18,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -116,6 +116,8 @@ class Objects:
         Raises StoreAddressError if no package here can reach such an address.
         """
         self.url = url.rstrip("/")
+        if self.url.endswith(":"):
+            raise StoreAddressError(f"{url}: it names no bucket; write {self.url}//bucket/prefix")
         if filesystem is None:
             filesystem, root = _reach(self.url)
         else:
@@ -306,16 +308,18 @@ def _in_words(error: BaseException) -> str:
 def _object(url: str, info: dict[str, Any]) -> Object:
     tag = next((str(info[key]) for key in _ETAGS if info.get(key)), "")
     modified = next((info[key] for key in _MODIFIED if info.get(key)), None)
+    # The time of one object may come in another form than in a listing.
+    if isinstance(modified, str):
+        with suppress(ValueError):
+            modified = dt.datetime.fromisoformat(modified)
+    elif isinstance(modified, int | float):
+        modified = dt.datetime.fromtimestamp(modified, dt.UTC)
     seconds = 0
     if isinstance(modified, dt.datetime):
         whole = modified if modified.tzinfo else modified.replace(tzinfo=dt.UTC)
         seconds = int(whole.timestamp())
-        tag = tag or whole.isoformat()
-    elif isinstance(modified, int | float):
-        seconds = int(modified)
-        tag = tag or repr(modified)
-    elif modified is not None:
-        tag = tag or str(modified)
+        tag = tag or whole.astimezone(dt.UTC).isoformat()
+    tag = tag or str(modified)
     digest = hashlib.sha256(f"{url}\n{tag}".encode()).digest()
     microseconds = int.from_bytes(digest[:8]) % 1_000_000
     return Object(size=int(info["size"] or 0), stamp_ns=seconds * 10**9 + microseconds * 1_000)
