@@ -37,8 +37,9 @@ _S3_OPTIONS: Final = {
     "max_concurrency": 1,
     "config_kwargs": {
         "connect_timeout": 5,
-        "read_timeout": 60,
-        "retries": {"mode": "standard", "max_attempts": 3},
+        "read_timeout": 20,
+        # The file system above asks five times more.
+        "retries": {"mode": "standard", "max_attempts": 2},
         "max_pool_connections": 2 * _AT_ONCE,
     },
 }
