@@ -24,9 +24,6 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
-import fsspec
-from fsspec.core import url_to_fs
-
 # One put is atomic there, and renaming is copying.
 _PUTS_WHOLE: Final = frozenset(
     ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "memory")
@@ -259,6 +256,8 @@ def _several(do: Callable[[_Asked], _Given], what: Iterable[_Asked]) -> Iterator
 
 
 def _reach(url: str) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs  # only where a store is used
+
     protocol = url.partition("://")[0]
     options: dict[str, Any] = {"use_listings_cache": False}
     if protocol in ("s3", "s3a"):
@@ -283,7 +282,7 @@ def _reach(url: str) -> tuple[Any, str]:
 
 
 def _errors() -> tuple[type[BaseException], ...]:
-    found: list[type[BaseException]] = [OSError, fsspec.exceptions.FSTimeoutError]
+    found: list[type[BaseException]] = [OSError]
     for module, name in _CLIENT_ERRORS:
         if module in sys.modules:
             found.append(getattr(sys.modules[module], name))

@@ -130,7 +130,8 @@ def _published(data_dir: DataDir) -> Objects | None:
     _refuse_in_rehearsal(os.environ, PUBLISHED_URL, url)
     try:
         folder = local_folder(url)
-        return Objects(folder.as_uri() if folder is not None else url)
+        # No percent signs: what writes to folders takes an address as it stands.
+        return Objects(f"file://{folder}" if folder is not None else url)
     except StoreAddressError as error:
         raise SettingsError(f"{PUBLISHED_URL}: {error}") from error
 

@@ -41,7 +41,11 @@ select
     case when landing_table != 'index_prices' then partition_key end as site_id,
     case when landing_table = 'index_prices' then partition_key end as index_id,
     date as file_date,
-    case when url is not null then url when starts_with(path, '{{ data_dir }}') then substr(path, length('{{ data_dir }}') + 1) else path end as path,
+    case
+        when url is not null then url
+        when starts_with(path, '{{ data_dir }}') then substr(path, length('{{ data_dir }}') + 1)
+        else path
+    end as path,
     cast(rows as bigint) as rows,
     refused,
     reason
