@@ -98,13 +98,19 @@ def test_same_lines_from_the_store_and_marts_at_their_url(
     shutil.rmtree(store.place / "cache")
     there = store.run(*asked)
     assert there.code == 0, there.err
-    assert there.out == json.dumps(here, indent=2, ensure_ascii=False).replace(
-        '"landing/', f'"{store.landing}/'
-    ) + "\n" or there.json() == json.loads(
-        json.dumps(here).replace('"landing/', f'"{store.landing}/')
-    )
+    assert there.json() == json.loads(json.dumps(here).replace('"landing/', f'"{store.landing}/'))
+    ((statement,),) = plain.published("select statement_id from statements order by 1 limit 1")
+    written = store.run("evidence", statement, "--out", str(tmp_path / "evidence"), "--json")
+    assert written.code == 0, written.err
+    with duckdb.connect() as connection:
+        files = connection.execute(
+            "select distinct file from read_parquet($path) order by file",
+            {"path": str(tmp_path / "evidence" / "data" / "landed_readings.parquet")},
+        ).fetchall()
+    assert {name for (name,) in files} <= {p for (p,) in store.place.published(FILES)}
+    assert len(files) >= 2 * DAYS
 
-    # Merging, and a day that is restated by hand afterwards.
+    # Merging there.
     merged = store.run("compact", "--json")
     assert merged.code == 0, merged.err
     assert merged.json()["files_before"] == 2
@@ -112,9 +118,8 @@ def test_same_lines_from_the_store_and_marts_at_their_url(
     folder = f"meters/landing/readings/site_id=OSL/date={day.date()}/"
     (name,) = [name for name in s3.objects(store.bucket) if name.startswith(folder)]
     assert ".merged-" in name
-    assert store.run("build", "--json").code == 0
-    assert store.place.published(LINES) == lines
 
+    # A backup has all of it, and a restore tells what the store lacks.
     backed_up = store.run("backup", str(tmp_path / "backups"), "--json")
     assert backed_up.code == 0, backed_up.err
     assert f"the landed files are those of {store.landing}" in backed_up.out
@@ -168,3 +173,52 @@ def test_failures_are_told_and_lose_nothing(in_folder: Made, s3: S3, tmp_path: P
         assert s3.env["AWS_SECRET_ACCESS_KEY"] not in answer.out + answer.err
     log = (place / "warehouse" / "logs" / "runs.log").read_text()
     assert s3.env["AWS_SECRET_ACCESS_KEY"] not in log
+
+
+SOURCES = """
+OSL:
+  kind: files
+  config:
+    folder: drops
+    readings:
+      - pattern: "*.csv"
+        format: {type: csv}
+        map:
+          meter_id: meter
+          metric: {fixed: energy}
+          kind: {fixed: interval}
+          unit: {fixed: Wh}
+          start: start
+          minutes: 60
+          value: wh
+"""
+
+
+def test_sites_land_at_the_store(s3: S3, tmp_path: Path) -> None:
+    fleet = Fleet(DataDir(tmp_path / "data"))
+    fleet.write_book()
+    (fleet.data_dir.book / "sources.yml").write_text(SOURCES)
+    drops = tmp_path / "data" / "drops"
+    drops.mkdir()
+    (drops / "may.csv").write_text(
+        "meter,start,end,wh\n"
+        "a,2026-05-01T00:00:00Z,2026-05-01T01:00:00Z,100\n"
+        "a,2026-05-02T00:00:00Z,2026-05-02T01:00:00Z,200\n"
+    )
+    bucket = s3.new_bucket()
+    place = Place(fleet.data_dir.root)
+    env = {**NOW, **s3.env, "M2C_LANDING_URL": f"s3://{bucket}/landing"}
+    land = ("land", "--from", "2026-05-01", "--to", "2026-05-02", "--site", "OSL", "--json")
+    down = place.run(*land, **{**env, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
+    assert down.code == 3
+    assert f"s3://{bucket}/landing/.merges: it does not answer: " in down.err
+    for landed in (2, 0):
+        answer = place.run(*land, **env)
+        assert answer.code == 0, answer.err
+        (table,) = answer.json()["sites"]["OSL"]["results"]
+        assert (table["rows_landed"], table["rows_unchanged"]) == (landed, 2 - landed)
+        if landed:
+            names = [name.removeprefix(f"s3://{bucket}/") for name in table["files"]]
+    assert list(s3.objects(bucket)) == sorted(names)
+    assert [Path(name).parent.name for name in names] == ["date=2026-05-01", "date=2026-05-02"]
+    assert not (place / "landing").exists()
