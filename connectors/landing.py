@@ -107,15 +107,15 @@ class LandingResult:
     rows_skipped: int
     batches: tuple[str, ...]
     files: tuple[Path, ...]
-    names: tuple[str, ...]
     rejected_file: Path | None
+    names: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it ready for JSON."""
         plain = asdict(self)
         plain["window"] = str(self.window)
         plain["batches"] = list(self.batches)
-        plain["files"] = list(plain.pop("names"))
+        plain["files"] = list(plain.pop("names") or map(str, self.files))
         plain["rejected_file"] = str(self.rejected_file) if self.rejected_file else None
         return plain
 

@@ -177,7 +177,8 @@ class StoreZone(Folder):
             self._forget(folder)
         for name, found in listed.items():
             self._know(self.folder / name, found)
-        self._stale = {path for path in kept if self._name(path) not in listed}
+        if not while_merging:
+            self._stale = {path for path in kept if self._name(path) not in listed}
 
     def entries(self, folder: Path) -> list[Entry]:
         """What the last listing had in a folder."""

@@ -91,7 +91,7 @@ def evidence(
                 continue  # nothing landed later: all rows are those up to then
             folder = Path(scratch) / str(number)
             folder.mkdir()
-            landing = Landing(at=landed or LandedFiles(data_dir=data_dir), files=files, until=limit)
+            landing = Landing(root=data_dir, at=landed, files=files, until=limit)
             made = _write(folder, stated, landing, book, head, code_version, target)
             if kept is None or made.agrees:
                 kept = (made, folder)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import duckdb
@@ -46,12 +47,19 @@ class LandedFile:
 
 @dataclass(kw_only=True)
 class Landing:
-    """The landed files, and the instant up to which their rows count (None: all)."""
+    """The landed files, and the instant up to which their rows count (None: all). `root` is where
+    their paths begin, unless `at` says how they are read."""
 
-    at: LandedFiles
+    root: Path
     files: Sequence[LandedFile]
     until: datetime | None
     left_out: int = 0
+    at: LandedFiles | None = None
+
+    @property
+    def reached(self) -> LandedFiles:
+        """How the files are read."""
+        return self.at or LandedFiles(data_dir=self.root)
 
     def paths(
         self,
@@ -65,7 +73,7 @@ class Landing:
 
         Raises MartsError if one is not there any more.
         """
-        found = self.at.paths(
+        found = self.reached.paths(
             file.path
             for file in self.files
             if file.table == table
@@ -75,8 +83,8 @@ class Landing:
         gone = next((path for path in found if not path.is_file()), None)
         if gone is not None:
             raise MartsError(
-                f"{self.at.name(str(gone))} is not there any more: its day may have been merged "
-                f"since; {BUILD_FIRST}"
+                f"{self.reached.name(str(gone))} is not there any more: its day may have been "
+                f"merged since; {BUILD_FIRST}"
             )
         return [str(path) for path in found]
 
@@ -106,7 +114,7 @@ def write_events(shop: Workshop, landing: Landing, needs: Needs, only: str | Non
         "landed_events",
         f"""
         with landed as (
-            select {columns.replace("filename", f"{landing.at.name_sql('filename')} as file")}
+            select {columns.replace("filename", f"{landing.reached.name_sql('filename')} as file")}
             from read_parquet($files, hive_partitioning = false, filename = true)
             where ($until is null or ingested_at <= $until)
         )
@@ -158,7 +166,7 @@ def write_index_prices(shop: Workshop, landing: Landing, needs: Needs) -> None:
         "landed_index_prices",
         f"""
         select index_id, hour_start, price, currency, batch_id, ingested_at,
-            {landing.at.name_sql("filename")} as file
+            {landing.reached.name_sql("filename")} as file
         from read_parquet($files, hive_partitioning = false, filename = true)
         where list_contains($indices, index_id)
             and ($until is null or ingested_at <= $until)
@@ -289,7 +297,7 @@ class _Search:
     def _insert(self, condition: str, files: list[str], **given: object) -> None:
         if not files:
             return
-        named = self.landing.at.name_sql("readings.filename")
+        named = self.landing.reached.name_sql("readings.filename")
         try:
             self.shop.execute(
                 f"""
