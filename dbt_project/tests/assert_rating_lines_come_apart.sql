@@ -86,5 +86,5 @@ where
     or (
         calculations.charge_model = 'demand'
         and calculations.quantity
-        is distinct from {{ round_half_away('calculations.peak_quantity * (60 // calculations.window_minutes)', 6) }}
+        is distinct from {{ round_half_away('calculations.peak_quantity * ' ~ int_div(60, 'calculations.window_minutes'), 6) }}
     )

@@ -97,8 +97,3 @@
         ~ " || '" ~ seeds | join('') ~ "') from duckdb_views() where database_name = 'hand' and not internal"
     ).rows[0][0]) }}
 {%- endmacro %}
-
-{#- The digest of the rows of several files, from those of each: sums modulo 2^64, so that it does not matter how rows are spread over files. -#}
-{% macro combined_digest(digest) -%}
-    cast(sum(cast({{ digest }} as hugeint)) % 18446744073709551616 as varchar)
-{%- endmacro %}

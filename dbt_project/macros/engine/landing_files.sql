@@ -21,18 +21,3 @@
         {%- endif %}
     )
 {%- endmacro %}
-
-{#- Every whole number from first to last, one row each, in a select list. -#}
-{% macro each_number(first, last) -%}
-    unnest(range({{ first }}, {{ last }} + 1))
-{%- endmacro %}
-
-{#- The UTC date of an instant. -#}
-{% macro utc_date(instant) -%}
-    cast({{ local_time(instant, 0) }} as date)
-{%- endmacro %}
-
-{#- The UTC month of an instant, YYYY-MM. -#}
-{% macro utc_month(instant) -%}
-    strftime({{ local_time(instant, 0) }}, '%Y-%m')
-{%- endmacro %}

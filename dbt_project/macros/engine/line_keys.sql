@@ -2,7 +2,11 @@
     month before them and may have the payer behind. -#}
 {% macro original_key(line_key) -%}
     case
+        {%- if is_spark() %}
+        when size(split({{ line_key }}, '/')) > 6 then array_join(slice(split({{ line_key }}, '/'), 3, 6), '/')
+        {%- else %}
         when len(string_split({{ line_key }}, '/')) > 6 then array_to_string(string_split({{ line_key }}, '/')[3:8], '/')
+        {%- endif %}
         else {{ line_key }}
     end
 {%- endmacro %}

@@ -11,7 +11,7 @@
     {%- if config.get('contract').enforced -%}{%- do get_assert_columns_equivalent(sql) -%}{%- endif -%}
     {%- do run_query('create or replace temp table ' ~ computed.identifier ~ ' as ' ~ sql) -%}
     {#- A run that rates nothing finds here what an earlier one rated. -#}
-    {%- set due = ' where (contract_id, period) in (select (contract_id, period) from ' ~ ref('int_rating__scope') ~ ' where is_due)' -%}
+    {%- set due = ' where (contract_id, period) in (select contract_id, period from ' ~ ref('int_rating__scope') ~ ' where is_due)' -%}
     {#- Other columns are of another program, whose rules make everything due. -#}
     {%- if load_relation(this) is none or columns_of(target) != columns_of(computed.identifier) -%}
         {%- if config.get('contract').enforced -%}
@@ -32,15 +32,6 @@
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
-
-{#- A digest of rows, whatever their order: null where there are none. The same in every version of the engine, for the ledger keeps it. -#}
-{% macro rows_digest(columns) -%}
-    sum(cast(md5_number_lower(
-        {%- for column in columns -%}
-            coalesce(cast({{ column }} as varchar), '-'){{ " || chr(31) || " if not loop.last }}
-        {%- endfor -%}
-    ) as hugeint))
-{%- endmacro %}
 
 {#- A digest of the models that rate; the program's version stands for the macros. -#}
 {% macro rules_of_rating() -%}

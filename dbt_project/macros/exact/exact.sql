@@ -1,7 +1,7 @@
 {#-
   The one rounding authority: half away from zero, on decimals, never through DOUBLE. DuckDB's `/` on decimals returns DOUBLE, and a
   product of two decimals keeps their declared precisions, so every product is formed after a cast to DECIMAL(38, its own scale), and
-  every quotient on scaled 128-bit integers, which raise on overflow instead of wrapping.
+  every quotient on scaled whole numbers of 128 bits (DuckDB) or 38 digits (Spark), which raise on overflow instead of wrapping.
 -#}
 
 {#- a × b, exact: DECIMAL(38, a_scale + b_scale). -#}
@@ -14,12 +14,12 @@
     cast(round({{ x }}, {{ n }}) as decimal(38, {{ n }}))
 {%- endmacro %}
 
-{#- A decimal of the given scale as a whole number of its last decimals: HUGEINT. -#}
+{#- A decimal of the given scale as a whole number of its last decimals, of the type of whole numbers. -#}
 {% macro scaled_integer(x, scale) -%}
     {%- if scale == 0 -%}
-    cast({{ x }} as hugeint)
+    cast({{ x }} as {{ whole_type() }})
     {%- else -%}
-    cast(cast({{ x }} as decimal(38, {{ scale }})) * cast(1{{ '0' * scale }} as decimal({{ scale + 1 }}, 0)) as hugeint)
+    cast(cast({{ x }} as decimal(38, {{ scale }})) * cast(1{{ '0' * scale }} as decimal({{ scale + 1 }}, 0)) as {{ whole_type() }})
     {%- endif -%}
 {%- endmacro %}
 
@@ -32,19 +32,24 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- The whole number nearest to num ÷ den, half away from zero; both HUGEINT expressions, den not 0. -#}
+{#- The whole number nearest to num ÷ den, half away from zero; both whole numbers, den not 0. -#}
 {% macro divide_nearest(num, den) -%}
     (
         case when ({{ num }} < 0) = ({{ den }} < 0) then 1 else -1 end
-        * ((2 * abs({{ num }}) + abs({{ den }})) // (2 * abs({{ den }})))
+        * {{ whole_div('2 * abs(' ~ num ~ ') + abs(' ~ den ~ ')', '2 * abs(' ~ den ~ ')') }}
     )
+{%- endmacro %}
+
+{#- 10^n as a whole number. -#}
+{% macro power_of_ten(n) -%}
+    {{- 'cast(1' ~ '0' * n ~ ' as ' ~ whole_type() ~ ')' -}}
 {%- endmacro %}
 
 {#- num ÷ den, exact, rounded once to n decimals: DECIMAL(38, n). Null where den is 0. Scales are those of the arguments. -#}
 {% macro divide_round(num, num_scale, den, den_scale, n) -%}
     {%- set shift = n + den_scale - num_scale -%}
-    {%- set top = scaled_integer(num, num_scale) ~ (' * 1' ~ '0' * shift ~ '::hugeint' if shift > 0 else '') -%}
-    {%- set bottom = scaled_integer(den, den_scale) ~ (' * 1' ~ '0' * (-shift) ~ '::hugeint' if shift < 0 else '') -%}
+    {%- set top = scaled_integer(num, num_scale) ~ (' * ' ~ power_of_ten(shift) if shift > 0 else '') -%}
+    {%- set bottom = scaled_integer(den, den_scale) ~ (' * ' ~ power_of_ten(-shift) if shift < 0 else '') -%}
     case when {{ den }} != 0 then {{ unscaled_decimal(divide_nearest('(' ~ top ~ ')', '(' ~ bottom ~ ')'), n) }} end
 {%- endmacro %}
 
@@ -53,7 +58,7 @@
   cum(t2) − cum(t1), so that the pieces of an interval always add up to it and none depends on where else it was cut.
 -#}
 {% macro prorate(q, part_us, whole_us) -%}
-    {{ unscaled_decimal(divide_nearest('(' ~ scaled_integer(q, 9) ~ ' * (' ~ part_us ~ '))', 'cast(' ~ whole_us ~ ' as hugeint)'), 9) }}
+    {{ unscaled_decimal(divide_nearest('(' ~ scaled_integer(q, 9) ~ ' * (' ~ part_us ~ '))', 'cast(' ~ whole_us ~ ' as ' ~ whole_type() ~ ')'), 9) }}
 {%- endmacro %}
 
 {#-

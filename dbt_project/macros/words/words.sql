@@ -1,28 +1,37 @@
 {#- Numbers as people read them in a sentence. -#}
 
+{#- A whole number with thousands separators. -#}
+{% macro with_thousands(x) -%}
+    {{- 'format_number(' ~ x ~ ', 0)' if is_spark() else "format('{:,}', " ~ x ~ ')' -}}
+{%- endmacro %}
+
 {#- A decimal of n decimals with thousands separators and without trailing zeros: 1204.500000 → 1,204.5. -#}
 {% macro number_in_words(x) -%}
     case when {{ x }} < 0 then '-' else '' end
     || regexp_replace(
-        format('{:,}', cast(split_part(cast(abs({{ x }}) as varchar), '.', 1) as hugeint)) || '.' || split_part(cast(abs({{ x }}) as varchar), '.', 2),
-        '\.?0*$', ''
+        {{ with_thousands('cast(split_part(cast(abs(' ~ x ~ ") as string), '.', 1) as " ~ whole_type() ~ ')') }} || '.' || split_part(cast(abs({{ x }}) as string), '.', 2),
+        {{ pattern('\\.?0*$') }}, ''
     )
 {%- endmacro %}
 
 {#- An amount or a price with its currency, at least the decimals of the currency's minor unit: EUR 1,204.50, EUR 0.0825, JPY 5,441. -#}
 {% macro money_in_words(x, currency, minor_units) -%}
     {{ currency }} || ' ' || case when {{ x }} < 0 then '-' else '' end
-    || format('{:,}', cast(split_part(cast(abs({{ x }}) as varchar), '.', 1) as hugeint))
+    || {{ with_thousands('cast(split_part(cast(abs(' ~ x ~ ") as string), '.', 1) as " ~ whole_type() ~ ')') }}
     || regexp_replace(
-        '.' || split_part(cast(abs({{ x }}) as varchar), '.', 2),
-        case {{ minor_units }} when 0 then '^((?:\.\d*?[1-9])?)\.?0*$' when 1 then '^(\.\d\d*?)0*$' else '^(\.\d\d\d*?)0*$' end,
-        '\1'
+        '.' || split_part(cast(abs({{ x }}) as string), '.', 2),
+        case {{ minor_units }}
+            when 0 then {{ pattern('^((?:\\.\\d*?[1-9])?)\\.?0*$') }}
+            when 1 then {{ pattern('^(\\.\\d\\d*?)0*$') }}
+            else {{ pattern('^(\\.\\d\\d\\d*?)0*$') }}
+        end,
+        {{ "'$1'" if is_spark() else "'\\1'" }}
     )
 {%- endmacro %}
 
 {#- A period as a month of the year: 2026-10 → October 2026. -#}
 {% macro month_in_words(period) -%}
-    strftime(cast({{ period }} || '-01' as date), '%B %Y')
+    {{- 'date_format(' if is_spark() else 'strftime(' -}} cast({{ period }} || '-01' as date), '{{ 'MMMM yyyy' if is_spark() else '%B %Y' }}')
 {%- endmacro %}
 
 {#- What the newest action of a person makes of an exception. -#}

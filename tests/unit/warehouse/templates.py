@@ -57,7 +57,7 @@ class Project:
             exceptions=_Complaints,
             execute=False,
             load_relation=lambda _: None,
-            target={"database": "warehouse"},
+            target={"database": "warehouse", "type": "duckdb"},
         )
         # Macros of dbt's own machinery (publishing, names of schemas) need a running dbt.
         texts = [

@@ -196,7 +196,7 @@ open_period as (
 
     select
         max(issued_statements.period) as last_period,
-        strftime(cast(max(issued_statements.period) || '-01' as date) + interval 1 month, '%Y-%m') as period
+        {{ month_of(months_later("cast(max(issued_statements.period) || '-01' as date)", 1)) }} as period
     from issued_statements
 
 ),
@@ -211,7 +211,7 @@ adjustable_periods as (
     cross join settings
     where
         periods.period <= open_period.last_period
-        and date_diff('month', cast(periods.period || '-01' as date), cast(open_period.period || '-01' as date))
+        and {{ months_apart('periods.period', 'open_period.period') }}
         <= settings.adjustment_months
 
 ),

@@ -114,13 +114,13 @@ watched as (
         segments.plan_minor_units,
         periods.is_over,
         least(segments.period_end, landed.newest_landed_at) as measured_until,
-        cast(segments.segment_us as hugeint) as segment_us,
+        cast(segments.segment_us as {{ whole_type() }}) as segment_us,
         cast(
             case
                 when segments.segment_start < landed.newest_landed_at and landed.newest_landed_at < segments.segment_end
                     then {{ us('landed.newest_landed_at') }} - {{ us('segments.segment_start') }}
                 else segments.segment_us
-            end as hugeint
+            end as {{ whole_type() }}
         ) as measured_us
     from segments
     inner join periods
@@ -205,8 +205,8 @@ contract_months as (
         is_over,
         period_start,
         measured_until,
-        arg_max(plan_currency, term_no) as plan_currency,
-        arg_max(plan_minor_units, term_no) as plan_minor_units
+        max_by(plan_currency, term_no) as plan_currency,
+        max_by(plan_minor_units, term_no) as plan_minor_units
     from watched
     group by contract_id, period, customer_id, is_over, period_start, measured_until
 
@@ -255,7 +255,7 @@ select
     period_start,
     is_over,
     value >= threshold as is_reached,
-    contract_id || '/' || period || '/' || measure || '/' || regexp_replace(cast(threshold as varchar), '\.?0+$', '') as alert_key,
+    contract_id || '/' || period || '/' || measure || '/' || regexp_replace(cast(threshold as string), {{ pattern('\\.?0+$') }}, '') as alert_key,
     case measure
         when 'energy_kwh' then {{ number_in_words('threshold') }} || ' kWh'
         else {{ money_in_words('threshold', 'unit', 'minor_units') }}

@@ -29,9 +29,9 @@ named as (
     select
         left(sha256('unexplained_bank_line|' || line_id), 16) as exception_id,
         'unexplained_bank_line' as kind,
-        left(cast(booked_on as varchar), 7) as period,
+        left(cast(booked_on as string), 7) as period,
         booked_on as day,
-        line_id || ': ' || currency || ' ' || cast(amount as varchar) || ' on ' || cast(booked_on as varchar)
+        line_id || ': ' || currency || ' ' || cast(amount as string) || ' on ' || cast(booked_on as string)
         || coalesce(' from ' || counterparty_name, '')
         || coalesce(', "' || replace(remittance, chr(10), ' ') || '"', '')
         || case state

@@ -89,7 +89,7 @@ by_line as (
 
     select
         line_id,
-        string_agg(statement_number, ', ' order by statement_number) as statement_numbers,
+        {{ listed('statement_number', ', ', 'statement_number') }} as statement_numbers,
         sum(amount) as matched_amount,
         sum(case when is_coming then amount else 0 end) as coming_amount,
         max(case when is_coming then 1 else 0 end) as has_coming,

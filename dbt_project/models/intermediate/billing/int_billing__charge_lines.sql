@@ -98,7 +98,7 @@ converted as (
         rated_lines.quantity,
         rated_lines.unit,
         rated_lines.amount as plan_amount,
-        {{ null_on_overflow(round_half_away(exact_product('rated_lines.unit_price', 9, 'destinations.fx_rate', 12), 9)) }}
+        {{ null_on_overflow(round_half_away(exact_product('rated_lines.unit_price', 9, 'destinations.fx_rate', 12), 9), 'decimal(38, 9)') }}
             as converted_unit_price,
         case
             when rated_lines.quantity is not null

@@ -53,7 +53,7 @@ missed as (
         contract_id,
         period,
         site_id,
-        cast(sum({{ round_half_away(exact_product('missing_hours', 9, '3600000000', 0), 0) }}) as hugeint) as missing_us
+        cast(sum({{ round_half_away(exact_product('missing_hours', 9, '3600000000', 0), 0) }}) as {{ whole_type() }}) as missing_us
     from missing
     group by contract_id, period, site_id
 
@@ -75,9 +75,9 @@ select
     occupied.contract_id,
     occupied.period,
     occupied.site_id,
-    cast(occupied.occupied_us as hugeint) as occupied_us,
+    cast(occupied.occupied_us as {{ whole_type() }}) as occupied_us,
     coalesce(missed.missing_us, 0) as missing_us,
-    cast(coalesce(estimated.estimated_us, 0) as hugeint) as estimated_us
+    cast(coalesce(estimated.estimated_us, 0) as {{ whole_type() }}) as estimated_us
 from occupied
 left join missed
     on

@@ -299,11 +299,11 @@ draws as (
 
     select
         cast(0 as bigint) as draw_no,
-        cast(null as varchar) as credit_id,
-        cast(null as varchar) as period,
+        cast(null as string) as credit_id,
+        cast(null as string) as period,
         cast(0 as decimal(18, 2)) as drawn,
-        cast(map { } as map (varchar, decimal(38, 9))) as drawn_of_credit,
-        cast(map { } as map (varchar, decimal(38, 2))) as drawn_of_statement
+        {{ empty_map('decimal(38, 9)') }} as drawn_of_credit,
+        {{ empty_map('decimal(38, 2)') }} as drawn_of_statement
     union all
     select
         step.draw_no,
@@ -312,22 +312,17 @@ draws as (
         step.drawn,
         map_concat(
             step.drawn_of_credit,
-            map(
-                [step.credit_id],
-                [cast(
-                    case
-                        when step.drawn = step.available then step.balance
-                        else coalesce(step.drawn_of_credit[step.credit_id], 0) + {{ divide_round('step.drawn', 2, 'step.fx_rate', 12, 9) }}
-                    end as decimal(38, 9)
-                )]
-            )
+            {{ map_of(
+                'step.credit_id',
+                'cast(case when step.drawn = step.available then step.balance else coalesce(step.drawn_of_credit[step.credit_id], 0) + '
+                ~ divide_round('step.drawn', 2, 'step.fx_rate', 12, 9) ~ ' end as decimal(38, 9))'
+            ) }}
         ) as drawn_of_credit,
         map_concat(
             step.drawn_of_statement,
-            map(
-                [step.statement_id],
-                [cast(coalesce(step.drawn_of_statement[step.statement_id], 0) + step.drawn as decimal(38, 2))]
-            )
+            {{ map_of(
+                'step.statement_id', 'cast(coalesce(step.drawn_of_statement[step.statement_id], 0) + step.drawn as decimal(38, 2))'
+            ) }}
         ) as drawn_of_statement
     from (
         select
@@ -406,15 +401,15 @@ select
     candidates.customer_id,
     candidates.contract_id,
     candidates.term_no,
-    cast(null as varchar) as plan_id,
+    cast(null as string) as plan_id,
     cast(null as integer) as plan_version,
     'credit' as charge_code,
     'credit' as charge_model,
     'variable' as classification,
-    cast(null as varchar) as site_id,
-    cast(null as varchar) as region,
-    cast(null as varchar) as band,
-    cast(null as varchar) as event_id,
+    cast(null as string) as site_id,
+    cast(null as string) as region,
+    cast(null as string) as band,
+    cast(null as string) as event_id,
     {{ month_in_words('candidates.period') }} || ' ' || candidates.kind || ' credit ' || candidates.credit_id
     || coalesce(' (' || candidates.note || ')', '') || ': '
     || {{ money_in_words('given.amount', 'candidates.currency', 'candidates.minor_units') }} as description,
@@ -453,16 +448,16 @@ select
     candidates.customer_id,
     candidates.contract_id,
     candidates.term_no,
-    cast(null as varchar) as plan_id,
+    cast(null as string) as plan_id,
     cast(null as integer) as plan_version,
     'credit' as charge_code,
     'credit' as charge_model,
     'variable' as classification,
-    cast(null as varchar) as site_id,
-    cast(null as varchar) as region,
-    cast(null as varchar) as band,
-    cast(null as varchar) as event_id,
-    cast(null as varchar) as description,
+    cast(null as string) as site_id,
+    cast(null as string) as region,
+    cast(null as string) as band,
+    cast(null as string) as event_id,
+    cast(null as string) as description,
     cast(1 as decimal(18, 6)) as quantity,
     'flat' as unit,
     cast(null as decimal(38, 9)) as unit_price,

@@ -116,7 +116,7 @@ keys as (
         last_segments.contract_id,
         last_segments.term_no,
         last_segments.period,
-        cast(null as varchar) as site_id,
+        cast(null as string) as site_id,
         'credit' as charge_code
     from last_segments
     inner join credits
@@ -134,7 +134,7 @@ routed as (
         keys.charge_code,
         segments.plan_currency,
         cast(last_day(cast(keys.period || '-01' as date)) as date) as last_day,
-        coalesce(arg_min(payer_routes.payer_id, payer_routes.priority), segments.payer_id) as payer_id
+        coalesce(min_by(payer_routes.payer_id, payer_routes.priority), segments.payer_id) as payer_id
     from keys
     inner join segments
         on
@@ -196,8 +196,8 @@ taxed as (
         located.period,
         located.site_id,
         located.charge_code,
-        arg_max(
-            { 'tax_code': tax_rules.tax_code, 'rate_percent': tax_rules.rate_percent },
+        max_by(
+            {{ struct_of({'tax_code': 'tax_rules.tax_code', 'rate_percent': 'tax_rules.rate_percent'}) }},
             case when tax_rules.site_jurisdiction is null then 0 else 1 end
             + case when tax_rules.payer_country is null then 0 else 1 end
             + case when tax_rules.charge_code is null then 0 else 1 end
@@ -233,7 +233,7 @@ select
         when located.plan_currency = located.currency then cast(1 as decimal(38, 12))
         else fx_spans.rate
     end as fx_rate,
-    cast(taxed.tax_rule.tax_code as varchar) as tax_code,
+    cast(taxed.tax_rule.tax_code as string) as tax_code,
     cast(taxed.tax_rule.rate_percent as decimal(9, 4)) as tax_rate_percent
 from located
 left join taxed

@@ -101,7 +101,7 @@ combined as (
         quantity,
         detail,
         first_seen,
-        cast(null as varchar) as own_key
+        cast(null as string) as own_key
     from metering
     union all
     select
@@ -119,21 +119,21 @@ combined as (
         occurrences,
         quantity,
         detail,
-        cast(cast(coalesce(day, cast(period || '-01' as date)) as timestamp) as timestamptz) as first_seen,
-        cast(null as varchar) as own_key
+        {{ utc_day_start("coalesce(day, cast(period || '-01' as date))") }} as first_seen,
+        cast(null as string) as own_key
     from rating
     union all
     select
         case measure when 'energy_kwh' then 'usage_alert' else 'cost_alert' end as kind,
         'warning' as severity,
         period,
-        cast(null as varchar) as site_id,
-        cast(null as varchar) as meter_id,
-        cast(null as varchar) as machine_id,
+        cast(null as string) as site_id,
+        cast(null as string) as meter_id,
+        cast(null as string) as machine_id,
         contract_id,
-        cast(null as varchar) as event_id,
-        cast(null as varchar) as payer_id,
-        cast(null as varchar) as statement_id,
+        cast(null as string) as event_id,
+        cast(null as string) as payer_id,
+        cast(null as string) as statement_id,
         cast(null as date) as day,
         cast(1 as bigint) as occurrences,
         case measure when 'energy_kwh' then value end as quantity,
@@ -147,8 +147,8 @@ combined as (
         'warning' as severity,
         period,
         site_id,
-        cast(null as varchar) as meter_id,
-        cast(null as varchar) as machine_id,
+        cast(null as string) as meter_id,
+        cast(null as string) as machine_id,
         contract_id,
         event_id,
         payer_id,
@@ -192,7 +192,7 @@ named as (
             coalesce(event_id, ''),
             coalesce(payer_id, ''),
             coalesce(statement_id, ''),
-            coalesce(cast(day as varchar), ''),
+            coalesce(cast(day as string), ''),
             -- Names an alert's threshold, not the value, which grows, or a disputed line; null, and so no part of it, for every other kind.
             own_key
         ) as subject

@@ -165,7 +165,7 @@ tiers as (
         term_no,
         period,
         charge_code,
-        cast(tier_no as varchar) as band,
+        cast(tier_no as string) as band,
         from_quantity,
         up_to
     from {{ ref('int_rating__tiers') }}
@@ -222,7 +222,7 @@ day_totals as (
         band,
         sum(quantity) as quantity,
         case when count(*) = count(exact_amount) then sum(exact_amount) end as exact_amount,
-        arg_max(peak_start, (peak_quantity, -{{ us('peak_start') }})) as peak_start,
+        max_by(peak_start, (peak_quantity, -{{ us('peak_start') }})) as peak_start,
         max(peak_quantity) as peak_quantity
     from line_days
     group by contract_id, term_no, period, charge_code, site_id, band

@@ -7,8 +7,8 @@ with paused_spans as (
         site_id,
         paused_from,
         paused_to,
-        cast(paused_from at time zone 'UTC' as date) as from_day,
-        cast(paused_to at time zone 'UTC' as date) as to_day
+        {{ utc_date('paused_from') }} as from_day,
+        {{ utc_date('paused_to') }} as to_day
     from {{ ref('int_billing__paused_spans') }}
 
 ),

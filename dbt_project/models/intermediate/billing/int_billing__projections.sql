@@ -178,7 +178,7 @@ first_group as (
         amount,
         case
             when charge_model in ('demand', 'recurring', 'pass_through') then amount
-            else coalesce({{ null_on_overflow(share_of_money('amount', 'segment_us', 'measured_us', 'plan_minor_units')) }}, amount)
+            else coalesce({{ null_on_overflow(share_of_money('amount', 'segment_us', 'measured_us', 'plan_minor_units'), 'decimal(18, 2)') }}, amount)
         end as projected
     from open_lines
     where charge_model not in ('percentage', 'discount', 'minimum_commit')

@@ -197,8 +197,8 @@ not_issued as (
         rated_lines.estimated_quantity,
         rated_lines.line_key,
         rated_lines.book_version,
-        cast(null as varchar) as adjusts_period,
-        cast(null as varchar) as cause
+        cast(null as string) as adjusts_period,
+        cast(null as string) as cause
     from rated_lines
     left join issued_statements
         on rated_lines.statement_id = issued_statements.statement_id

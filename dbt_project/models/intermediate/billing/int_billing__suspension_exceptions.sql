@@ -59,8 +59,8 @@ found as (
         last_day as day,
         daily_kwh_paused as quantity,
         'machine ' || machine_id || ' at ' || site_id || ' reports to be off since ' || paused_since
-        || ' and used ' || cast(daily_kwh_paused as varchar) || ' kWh a day on the last ' || days_paused || ' measured days, '
-        || cast(daily_kwh_before as varchar) || ' before: look at the machine, or at its meter in machines.csv' as detail
+        || ' and used ' || cast(daily_kwh_paused as string) || ' kWh a day on the last ' || days_paused || ' measured days, '
+        || cast(daily_kwh_before as string) || ' before: look at the machine, or at its meter in machines.csv' as detail
     from pause_energy
     where not has_fallen
     union all
@@ -72,7 +72,7 @@ found as (
         paused_from,
         last_estimated_day as day,
         kwh_estimated as quantity,
-        cast(kwh_estimated as varchar) || ' kWh are estimated for machine ' || machine_id || ' at ' || site_id
+        cast(kwh_estimated as string) || ' kWh are estimated for machine ' || machine_id || ' at ' || site_id
         || ', which was off since ' || paused_since || ': its meter is silent. Set what it used: m2c edit set '
         || site_id || ' METER energy …' as detail
     from pause_energy
@@ -91,7 +91,7 @@ named as (
         found.day,
         found.quantity,
         found.detail,
-        strftime(found.day, '%Y-%m') as period,
+        {{ month_of('found.day') }} as period,
         found.paused_from as first_seen,
         left(
             sha256(
@@ -101,7 +101,7 @@ named as (
                     found.suspension_id,
                     found.machine_id,
                     found.site_id,
-                    cast({{ us('found.paused_from') }} as varchar)
+                    cast({{ us('found.paused_from') }} as string)
                 )
             ),
             16

@@ -68,10 +68,10 @@ contract_spans as (
 
 select
     site_id,
-    cast(null as varchar) as meter_id,
+    cast(null as string) as meter_id,
     concat_ws('|', 'site', timezone, estimation) as said,
-    timestamptz '-infinity' as said_from,
-    timestamptz 'infinity' as said_to
+    {{ beginning_of_time() }} as said_from,
+    {{ end_of_time() }} as said_to
 from sites
 union all
 select
@@ -82,12 +82,12 @@ select
         'placement',
         placements.machine_id,
         -- Where one placement begins is where a gap ends, also when the same machine stays.
-        cast(placements.valid_from_at as varchar),
-        coalesce(cast(coalesce(placements.rated_kw, sites.default_rated_kw) as varchar), '-'),
+        cast(placements.valid_from_at as string),
+        coalesce(cast(coalesce(placements.rated_kw, sites.default_rated_kw) as string), '-'),
         case when placement_metrics.site_id is null then '-' else 'energy' end
     ) as said,
     placements.valid_from_at as said_from,
-    coalesce(placements.valid_to_at, timestamptz 'infinity') as said_to
+    coalesce(placements.valid_to_at, {{ end_of_time() }}) as said_to
 from placements
 inner join sites
     on placements.site_id = sites.site_id
@@ -102,8 +102,8 @@ select
     site_id,
     meter_id,
     concat_ws(
-        '|', 'edit', metric, action, coalesce(cast(quantity as varchar), '-'),
-        case when action = 'set' then cast(from_at as varchar) || cast(to_at as varchar) end, reason
+        '|', 'edit', metric, action, coalesce(cast(quantity as string), '-'),
+        case when action = 'set' then cast(from_at as string) || cast(to_at as string) end, reason
     ) as said,
     from_at as said_from,
     to_at as said_to
@@ -112,7 +112,7 @@ union all
 select
     site_id,
     meter_id,
-    concat_ws('|', 'contract', machine_id, contract_id, cast(term_no as varchar), billing_timezone) as said,
+    concat_ws('|', 'contract', machine_id, contract_id, cast(term_no as string), billing_timezone) as said,
     span_start as said_from,
-    coalesce(span_end, timestamptz 'infinity') as said_to
+    coalesce(span_end, {{ end_of_time() }}) as said_to
 from contract_spans

@@ -7,7 +7,7 @@ with contract_spans as (
         meter_id,
         contract_id,
         span_start,
-        coalesce(span_end, timestamptz 'infinity') as span_end
+        coalesce(span_end, {{ end_of_time() }}) as span_end
     from {{ ref('int_metering__contract_spans') }}
 
 ),

@@ -2,7 +2,7 @@
 
 -- Filled by the loop, once it is through its days.
 select
-    cast(null as varchar) as site_id,
+    cast(null as string) as site_id,
     cast(null as date) as usage_date,
-    cast(null as varchar) as why
+    cast(null as string) as why
 where false

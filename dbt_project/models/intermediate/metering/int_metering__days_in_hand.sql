@@ -2,6 +2,6 @@
 
 -- Filled by the loop over days.
 select
-    cast(null as varchar) as site_id,
+    cast(null as string) as site_id,
     cast(null as date) as usage_date
 where false

@@ -34,7 +34,7 @@ select
     'energy' as metric,
     'interpolate' as method,
     false as is_open,
-    cast(null as varchar) as billing_timezone,
+    cast(null as string) as billing_timezone,
     gap_start,
     gap_end,
     gap_start as interval_start,

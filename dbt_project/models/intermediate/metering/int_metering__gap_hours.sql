@@ -121,7 +121,7 @@ hours as (
         from_us,
         to_us,
         offset_us,
-        {{ each_number('(from_us + offset_us) // ' ~ hour_us, '(to_us + offset_us - 1) // ' ~ hour_us) }} as local_hour
+        {{ each_number(int_div('from_us + offset_us', hour_us), int_div('to_us + offset_us - 1', hour_us)) }} as local_hour
     from of_one_offset
 
 )
@@ -136,6 +136,6 @@ select
     gap_start,
     gap_end,
     local_hour,
-    make_timestamptz(greatest(from_us, local_hour * {{ hour_us }} - offset_us)) as part_start,
-    make_timestamptz(least(to_us, (local_hour + 1) * {{ hour_us }} - offset_us)) as part_end
+    {{ instant_of_us('greatest(from_us, local_hour * ' ~ hour_us ~ ' - offset_us)') }} as part_start,
+    {{ instant_of_us('least(to_us, (local_hour + 1) * ' ~ hour_us ~ ' - offset_us)') }} as part_end
 from hours

@@ -48,7 +48,7 @@ select
     gaps.gap_start,
     gaps.gap_end,
     false as is_open,
-    cast(null as varchar) as billing_timezone,
+    cast(null as string) as billing_timezone,
     gaps.before_quantity,
     gaps.before_us,
     gaps.after_quantity,

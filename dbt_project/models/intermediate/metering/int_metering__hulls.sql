@@ -79,8 +79,8 @@ changed as (
     -- instant to count with.
     select
         site_id,
-        greatest(change_start, timestamptz '1900-01-01 00:00:00+00') as change_start,
-        least(change_end, timestamptz '9000-01-01 00:00:00+00') as change_end
+        greatest(change_start, {{ instant('1900-01-01 00:00:00+00') }}) as change_start,
+        least(change_end, {{ instant('9000-01-01 00:00:00+00') }}) as change_end
     from book_changes
     union all
     select

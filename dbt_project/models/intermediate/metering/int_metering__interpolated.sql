@@ -59,9 +59,9 @@ in_shared_parts as (
         gap_end,
         {{ scaled_integer('before_quantity', 9) }} as before_parts,
         {{ scaled_integer('after_quantity', 9) }} as after_parts,
-        cast(before_us // shared_us as hugeint) as before_span,
-        cast(after_us // shared_us as hugeint) as after_span,
-        cast(gap_us // shared_us as hugeint) as gap_span
+        cast({{ int_div('before_us', 'shared_us') }} as {{ whole_type() }}) as before_span,
+        cast({{ int_div('after_us', 'shared_us') }} as {{ whole_type() }}) as after_span,
+        cast({{ int_div('gap_us', 'shared_us') }} as {{ whole_type() }}) as gap_span
     from short_gaps
 
 )

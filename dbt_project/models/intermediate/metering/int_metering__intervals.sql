@@ -186,9 +186,9 @@ select
     set_by_hand.to_at as interval_end,
     cast(set_by_hand.quantity as decimal(38, 9)) as quantity,
     true as is_spike_allowed,
-    cast(null as varchar) as batch_id,
-    cast(null as varchar) as end_batch_id,
-    cast(null as timestamptz) as ingested_at
+    cast(null as string) as batch_id,
+    cast(null as string) as end_batch_id,
+    cast(null as {{ instant_type() }}) as ingested_at
 from set_by_hand
 inner join reaches
     on

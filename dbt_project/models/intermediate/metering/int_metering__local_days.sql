@@ -54,7 +54,7 @@ day_parts as (
         from_us,
         to_us,
         offset_us,
-        {{ each_number('(from_us + offset_us) // ' ~ day_us, '(to_us + offset_us - 1) // ' ~ day_us) }} as local_day
+        {{ each_number(int_div('from_us + offset_us', day_us), int_div('to_us + offset_us - 1', day_us)) }} as local_day
     from of_one_offset
 
 )
@@ -62,8 +62,8 @@ day_parts as (
 -- A day on which the clocks change lies in two spans of offset. The days at the ends are cut, but nobody asks for them.
 select
     timezone,
-    cast(make_timestamp(local_day * {{ day_us }}) as date) as local_date,
-    make_timestamptz(min(greatest(from_us, local_day * {{ day_us }} - offset_us))) as day_start,
-    make_timestamptz(max(least(to_us, (local_day + 1) * {{ day_us }} - offset_us))) as day_end
+    {{ date_of_us('local_day * ' ~ day_us) }} as local_date,
+    {{ instant_of_us('min(greatest(from_us, local_day * ' ~ day_us ~ ' - offset_us))') }} as day_start,
+    {{ instant_of_us('max(least(to_us, (local_day + 1) * ' ~ day_us ~ ' - offset_us))') }} as day_end
 from day_parts
 group by timezone, local_day

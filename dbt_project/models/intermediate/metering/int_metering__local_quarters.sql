@@ -29,8 +29,8 @@ quarters as (
         zone_spans.timezone,
         zone_spans.offset_us,
         {{ each_number(
-            us('greatest(zone_spans.from_at, days_in_hand.first_at)') ~ ' // ' ~ quarter_us,
-            '(' ~ us('least(zone_spans.to_at, days_in_hand.last_at)') ~ ' - 1) // ' ~ quarter_us
+            int_div(us('greatest(zone_spans.from_at, days_in_hand.first_at)'), quarter_us),
+            int_div(us('least(zone_spans.to_at, days_in_hand.last_at)') ~ ' - 1', quarter_us)
         ) }} as quarter_no
     from zone_spans
     inner join days_in_hand
@@ -44,6 +44,6 @@ quarters as (
 select
     timezone,
     quarter_no,
-    cast(make_timestamp(quarter_no * {{ quarter_us }} + offset_us) as date) as local_date,
-    make_timestamptz((quarter_no * {{ quarter_us }} + offset_us) // 3600000000 * 3600000000 - offset_us) as hour_start
+    {{ date_of_us('quarter_no * ' ~ quarter_us ~ ' + offset_us') }} as local_date,
+    {{ instant_of_us(int_div('quarter_no * ' ~ quarter_us ~ ' + offset_us', 3600000000) ~ ' * 3600000000 - offset_us') }} as hour_start
 from quarters

@@ -97,8 +97,8 @@ compared as (
         gap_time.contract_id,
         gap_time.period,
         gap_time.gaps,
-        cast(gap_time.gap_us as hugeint) as gap_us,
-        cast(coalesce(estimated_time.estimated_us, 0) as hugeint) as estimated_us
+        cast(gap_time.gap_us as {{ whole_type() }}) as gap_us,
+        cast(coalesce(estimated_time.estimated_us, 0) as {{ whole_type() }}) as estimated_us
     from gap_time
     left join estimated_time
         on

@@ -104,8 +104,8 @@ lived as (
         wanted.meter_id,
         wanted.machine_id,
         wanted.local_hour,
-        make_timestamptz(wanted.local_hour * {{ hour_us }} - offsets.offset_us) as hour_start,
-        make_timestamptz((wanted.local_hour + 1) * {{ hour_us }} - offsets.offset_us) as hour_end
+        {{ instant_of_us('wanted.local_hour * ' ~ hour_us ~ ' - offsets.offset_us') }} as hour_start,
+        {{ instant_of_us('(wanted.local_hour + 1) * ' ~ hour_us ~ ' - offsets.offset_us') }} as hour_end
     from wanted
     inner join offsets
         on
@@ -137,8 +137,8 @@ intervals as (
         accepted.interval_end,
         accepted.quantity,
         {{ each_number(
-            us('accepted.interval_start') ~ ' // ' ~ day_us,
-            '(' ~ us('accepted.interval_end') ~ ' - 1) // ' ~ day_us
+            int_div(us('accepted.interval_start'), day_us),
+            int_div(us('accepted.interval_end') ~ ' - 1', day_us)
         ) }} as utc_day
     from accepted
     inner join wanted_meters
@@ -159,7 +159,7 @@ lived_by_day as (
         local_hour,
         hour_start,
         hour_end,
-        {{ each_number(us('hour_start') ~ ' // ' ~ day_us, '(' ~ us('hour_end') ~ ' - 1) // ' ~ day_us) }} as utc_day
+        {{ each_number(int_div(us('hour_start'), day_us), int_div(us('hour_end') ~ ' - 1', day_us)) }} as utc_day
     from lived
 
 ),
@@ -185,7 +185,7 @@ parts as (
             and lived_by_day.utc_day = intervals.utc_day
             and lived_by_day.hour_start < intervals.interval_end
             and lived_by_day.hour_end > intervals.interval_start
-            and {{ us('greatest(lived_by_day.hour_start, intervals.interval_start)') }} // {{ day_us }} = intervals.utc_day
+            and {{ int_div(us('greatest(lived_by_day.hour_start, intervals.interval_start)'), day_us) }} = intervals.utc_day
     inner join placements
         on
             lived_by_day.site_id = placements.site_id

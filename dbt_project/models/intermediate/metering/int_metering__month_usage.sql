@@ -2,8 +2,9 @@
     materialized='kept',
     meta={
         'phase': 'totals',
-        'replaces': "(site_id, period) in (select (site_id, strftime(near.usage_date, '%Y-%m')) from (select site_id, unnest([usage_date - 1,"
-            " usage_date, usage_date + 1]) as usage_date from [touched] where not is_settled) as near)"
+        'replaces': "(site_id, period) in (select near.site_id, left(cast(near.usage_date as string), 7) from (select site_id, usage_date - 1 as usage_date"
+            " from [touched] where not is_settled union all select site_id, usage_date from [touched] where not is_settled union all"
+            " select site_id, usage_date + 1 from [touched] where not is_settled) as near)"
     }
 ) }}
 
@@ -54,7 +55,7 @@ near_dates as (
 
     select
         site_id,
-        unnest([usage_date - 1, usage_date, usage_date + 1]) as usage_date
+        {{ each_of(['usage_date - 1', 'usage_date', 'usage_date + 1']) }} as usage_date
     from touched_dates
 
 ),
@@ -63,7 +64,7 @@ touched_months as (
 
     select distinct
         site_id,
-        strftime(usage_date, '%Y-%m') as period
+        {{ month_of('usage_date') }} as period
     from near_dates
 
 ),
@@ -82,8 +83,8 @@ measured as (
     from usage_days
     -- Days far from every touched month need not be read.
     where
-        usage_date >= (select date_trunc('month', min(near_dates.usage_date)) - interval 2 day from near_dates)
-        and usage_date <= (select date_trunc('month', max(near_dates.usage_date)) + interval 33 day from near_dates)
+        usage_date >= (select cast(date_trunc('month', min(near_dates.usage_date)) as date) - 2 from near_dates)
+        and usage_date <= (select cast(date_trunc('month', max(near_dates.usage_date)) as date) + 33 from near_dates)
     union all
     select
         site_id,

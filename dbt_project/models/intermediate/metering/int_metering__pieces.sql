@@ -81,13 +81,13 @@ intervals as (
         wide_intervals.meter_id,
         wide_intervals.metric,
         'measured' as origin,
-        cast(null as varchar) as method,
+        cast(null as string) as method,
         wide_intervals.interval_start,
         wide_intervals.interval_end,
         wide_intervals.quantity,
-        cast(null as varchar) as billing_timezone,
-        cast(null as timestamptz) as gap_start,
-        cast(null as timestamptz) as gap_end,
+        cast(null as string) as billing_timezone,
+        cast(null as {{ instant_type() }}) as gap_start,
+        cast(null as {{ instant_type() }}) as gap_end,
         wide_intervals.batch_id,
         wide_intervals.ingested_at
     from wide_intervals
@@ -109,8 +109,8 @@ intervals as (
         billing_timezone,
         gap_start,
         gap_end,
-        cast(null as varchar) as batch_id,
-        cast(null as timestamptz) as ingested_at
+        cast(null as string) as batch_id,
+        cast(null as {{ instant_type() }}) as ingested_at
     from estimates
 
 ),
@@ -141,7 +141,7 @@ in_buckets as (
         gap_end,
         batch_id,
         ingested_at,
-        {{ each_number(us('interval_start') ~ ' // ' ~ bucket_us, '(' ~ us('interval_end') ~ ' - 1) // ' ~ bucket_us) }} as bucket
+        {{ each_number(int_div(us('interval_start'), bucket_us), int_div(us('interval_end') ~ ' - 1', bucket_us)) }} as bucket
     from intervals
 
 ),
@@ -158,7 +158,7 @@ spans_in_buckets as (
         term_no,
         billing_timezone,
         period,
-        {{ each_number(us('span_start') ~ ' // ' ~ bucket_us, '(' ~ us('span_end') ~ ' - 1) // ' ~ bucket_us) }} as bucket
+        {{ each_number(int_div(us('span_start'), bucket_us), int_div(us('span_end') ~ ' - 1', bucket_us)) }} as bucket
     from responsibilities
 
 ),
@@ -194,7 +194,7 @@ pieces as (
             and in_buckets.bucket = spans_in_buckets.bucket
             and in_buckets.interval_start < spans_in_buckets.span_end
             and in_buckets.interval_end > spans_in_buckets.span_start
-            and {{ us('greatest(in_buckets.interval_start, spans_in_buckets.span_start)') }} // {{ bucket_us }} = in_buckets.bucket
+            and {{ int_div(us('greatest(in_buckets.interval_start, spans_in_buckets.span_start)'), bucket_us) }} = in_buckets.bucket
     -- What of an estimate falls to nobody, or to contracts whose last period it lies behind, is dropped.
     where
         in_buckets.origin = 'measured'

@@ -82,7 +82,7 @@ uncut as (
     select
         plain_spans.span_no,
         plain_spans.metric,
-        {{ us('used_readings.interval_start') }} // {{ quarter_us }} as quarter_no,
+        {{ int_div(us('used_readings.interval_start'), quarter_us) }} as quarter_no,
         used_readings.quantity,
         {{ us('used_readings.interval_end') }} - {{ us('used_readings.interval_start') }} as covered_us
     from used_readings
@@ -147,12 +147,12 @@ whole as (
     select
         span_no,
         metric,
-        piece_start_us // {{ quarter_us }} as quarter_no,
+        {{ int_div('piece_start_us', quarter_us) }} as quarter_no,
         quantity,
         piece_end_us - piece_start_us as covered_us
     from pieces
     where
-        piece_start_us // {{ quarter_us }} = (piece_end_us - 1) // {{ quarter_us }}
+        {{ int_div('piece_start_us', quarter_us) }} = {{ int_div('piece_end_us - 1', quarter_us) }}
         and piece_start_us = start_us
         and piece_end_us = end_us
 
@@ -168,10 +168,10 @@ crossing as (
         end_us,
         piece_start_us,
         piece_end_us,
-        {{ each_number('piece_start_us // ' ~ quarter_us, '(piece_end_us - 1) // ' ~ quarter_us) }} as quarter_no
+        {{ each_number(int_div('piece_start_us', quarter_us), int_div('piece_end_us - 1', quarter_us)) }} as quarter_no
     from pieces
     where
-        piece_start_us // {{ quarter_us }} != (piece_end_us - 1) // {{ quarter_us }}
+        {{ int_div('piece_start_us', quarter_us) }} != {{ int_div('piece_end_us - 1', quarter_us) }}
         or piece_start_us != start_us
         or piece_end_us != end_us
 

@@ -3,5 +3,5 @@
 -- Filled by the loop.
 select
     cast(null as bigint) as run_no,
-    cast(null as timestamptz) as run_at
+    cast(null as {{ instant_type() }}) as run_at
 where false

@@ -2,9 +2,9 @@
 
 -- Filled by the loop.
 select
-    cast(null as varchar) as site_id,
+    cast(null as string) as site_id,
     cast(null as date) as usage_date,
     cast(null as bigint) as run_no,
-    cast(null as varchar) as why,
+    cast(null as string) as why,
     cast(null as boolean) as is_settled
 where false

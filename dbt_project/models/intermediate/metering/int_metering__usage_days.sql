@@ -67,7 +67,7 @@ of_spans as (
     select
         quarter_usage.span_no,
         quarter_usage.metric,
-        quarter_usage.quarter_no // 96 as utc_day,
+        {{ int_div('quarter_usage.quarter_no', 96) }} as utc_day,
         local_quarters.local_date,
         sum(quarter_usage.quantity) as quantity
     from quarter_usage
@@ -77,13 +77,13 @@ of_spans as (
         on
             spans.timezone = local_quarters.timezone
             and quarter_usage.quarter_no = local_quarters.quarter_no
-    group by quarter_usage.span_no, quarter_usage.metric, quarter_usage.quarter_no // 96, local_quarters.local_date
+    group by quarter_usage.span_no, quarter_usage.metric, {{ int_div('quarter_usage.quarter_no', 96) }}, local_quarters.local_date
 
 )
 
 select
     spans.site_id,
-    cast(make_timestamp(of_spans.utc_day * 86400000000) as date) as usage_date,
+    {{ date_of_us('of_spans.utc_day * 86400000000') }} as usage_date,
     spans.machine_id,
     spans.contract_id,
     spans.term_no,

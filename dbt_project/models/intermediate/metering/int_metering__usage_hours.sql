@@ -47,7 +47,7 @@ local_quarters as (
 
 select
     responsibilities.site_id,
-    cast(make_timestamp(quarter_usage.quarter_no // 96 * 86400000000) as date) as usage_date,
+    {{ date_of_us(int_div('quarter_usage.quarter_no', 96) ~ ' * 86400000000') }} as usage_date,
     responsibilities.meter_id,
     responsibilities.machine_id,
     local_quarters.hour_start,
@@ -64,7 +64,7 @@ inner join local_quarters
         and quarter_usage.quarter_no = local_quarters.quarter_no
 group by
     responsibilities.site_id,
-    quarter_usage.quarter_no // 96,
+    {{ int_div('quarter_usage.quarter_no', 96) }},
     responsibilities.meter_id,
     responsibilities.machine_id,
     local_quarters.hour_start

@@ -27,7 +27,7 @@ responsibilities as (
 
 select
     responsibilities.site_id,
-    cast(make_timestamp(quarter_usage.quarter_no // 96 * 86400000000) as date) as usage_date,
+    {{ date_of_us(int_div('quarter_usage.quarter_no', 96) ~ ' * 86400000000') }} as usage_date,
     responsibilities.contract_id,
     responsibilities.term_no,
     responsibilities.period,

@@ -174,12 +174,12 @@ spread as (
         on
             timed_places.calendar_id = first_slots.calendar_id
             and timed_places.timezone = first_slots.timezone
-            and day_parts.part_start_us // {{ quarter_us }} = first_slots.slot_no
+            and {{ int_div('day_parts.part_start_us', quarter_us) }} = first_slots.slot_no
     inner join calendar_slots as last_slots
         on
             timed_places.calendar_id = last_slots.calendar_id
             and timed_places.timezone = last_slots.timezone
-            and (day_parts.part_end_us - 1) // {{ quarter_us }} = last_slots.slot_no
+            and {{ int_div('day_parts.part_end_us - 1', quarter_us) }} = last_slots.slot_no
 
 ),
 
@@ -220,7 +220,7 @@ clocks as (
 
 ),
 
-banded_quarters as materialized (
+banded_quarters as {{ computed_once() }} (
 
     select
         clocks.calendar_id,

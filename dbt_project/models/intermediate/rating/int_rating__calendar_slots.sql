@@ -125,8 +125,8 @@ spans_in_range as (
     select
         timezones.timezone,
         zone_spans.utc_offset_seconds,
-        ({{ us('greatest(zone_spans.from_at, segments.first_at)') }} // 900000000) as first_slot,
-        ({{ us('least(zone_spans.to_at, segments.last_at)') }} + 899999999) // 900000000 as end_slot,
+        {{ int_div(us('greatest(zone_spans.from_at, segments.first_at)'), 900000000) }} as first_slot,
+        {{ int_div(us('least(zone_spans.to_at, segments.last_at)') ~ ' + 899999999', 900000000) }} as end_slot,
         zone_spans.from_at,
         zone_spans.to_at
     from timezones
@@ -146,7 +146,7 @@ numbered_slots as (
         utc_offset_seconds,
         from_at,
         to_at,
-        unnest(range(first_slot, end_slot)) as slot_no
+        {{ each_number('first_slot', 'end_slot - 1') }} as slot_no
     from spans_in_range
 
 ),
@@ -156,8 +156,8 @@ local_slots as (
     select
         timezone,
         slot_no,
-        (slot_no * 900 + utc_offset_seconds) // 86400 as local_day_no,
-        ((slot_no * 900 + utc_offset_seconds) % 86400) // 900 as local_quarter
+        {{ int_div('slot_no * 900 + utc_offset_seconds', 86400) }} as local_day_no,
+        {{ int_div('(slot_no * 900 + utc_offset_seconds) % 86400', 900) }} as local_quarter
     from numbered_slots
     where slot_no * 900000000 >= {{ us('from_at') }} and slot_no * 900000000 < {{ us('to_at') }}
 
@@ -176,7 +176,7 @@ day_types as (
 
 quarters as (
 
-    select unnest(range(0, 96)) as quarter_no
+    select {{ each_number(0, 95) }} as quarter_no
 
 ),
 
@@ -187,7 +187,7 @@ pattern as (
         calendars.calendar_id,
         day_types.day_type,
         quarters.quarter_no,
-        coalesce(arg_min(calendar_bands.band, calendar_bands.band_no), calendars.default_band) as band
+        coalesce(min_by(calendar_bands.band, calendar_bands.band_no), calendars.default_band) as band
     from calendars
     cross join day_types
     cross join quarters

@@ -107,7 +107,7 @@ piece_days as (
         offset_us,
         from_us,
         to_us,
-        {{ each_number('(from_us + offset_us) // ' ~ day_us, '(to_us + offset_us - 1) // ' ~ day_us) }} as local_day
+        {{ each_number(int_div('from_us + offset_us', day_us), int_div('to_us + offset_us - 1', day_us)) }} as local_day
     from pieces_in_zones
 
 )
@@ -125,7 +125,7 @@ select
     piece_end_us,
     quantity,
     is_estimated,
-    cast(make_timestamp(local_day * {{ day_us }}) as date) as local_date,
+    {{ date_of_us('local_day * ' ~ day_us) }} as local_date,
     greatest(from_us, local_day * {{ day_us }} - offset_us) as part_start_us,
     least(to_us, (local_day + 1) * {{ day_us }} - offset_us) as part_end_us
 from piece_days

@@ -48,7 +48,7 @@ peaks as (
         period,
         site_id,
         window_minutes,
-        max(quantity) * cast(60 // window_minutes as decimal(2, 0)) as peak_kw
+        max(quantity) * cast({{ int_div(60, 'window_minutes') }} as decimal(2, 0)) as peak_kw
     from window_usage
     group by contract_id, term_no, period, site_id, window_minutes
 
@@ -62,16 +62,16 @@ select
     charges.charge_model,
     'variable' as classification,
     peaks.site_id,
-    cast(null as varchar) as band,
-    cast(null as varchar) as event_id,
+    cast(null as string) as band,
+    cast(null as string) as event_id,
     {{ line_quantity('peaks.peak_kw') }} as quantity,
     'kW' as unit,
     cast(charges.rate as decimal(38, 9)) as unit_price,
     {{ line_amount(exact_product('peaks.peak_kw', 9, 'charges.rate', 9), 'charges.plan_minor_units') }} as amount,
     cast(0 as decimal(18, 6)) as estimated_quantity,
-    cast(null as varchar) as problem,
+    cast(null as string) as problem,
     cast(null as bigint) as problem_count,
-    cast(null as varchar) as problem_detail
+    cast(null as string) as problem_detail
 from charges
 inner join charge_sites
     on

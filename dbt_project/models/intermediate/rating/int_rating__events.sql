@@ -101,7 +101,7 @@ latest as (
         service_code,
         classification,
         occurred_at,
-        cast(occurred_at at time zone 'UTC' as date) as occurred_on,
+        {{ utc_date('occurred_at') }} as occurred_on,
         quantity,
         unit,
         unit_amount,

@@ -82,7 +82,7 @@ settings as (
 
 open_period as (
 
-    select strftime(cast(max(period) || '-01' as date) + interval 1 month, '%Y-%m') as period
+    select {{ month_of(months_later("cast(max(period) || '-01' as date)", 1)) }} as period
     from issued_statements
 
 ),
@@ -109,7 +109,7 @@ lines as (
     select
         period,
         statement_id,
-        cast(null as varchar) as statement_group,
+        cast(null as string) as statement_group,
         payer_id,
         contract_id,
         charge_code,
@@ -135,7 +135,7 @@ waiting_lines as (
             when issued_statements.statement_id is null and (lines.charge_code = 'credit' or waiting.payer_id is not null)
                 then lines.statement_id
             when
-                date_diff('month', cast(lines.period || '-01' as date), cast(open_period.period || '-01' as date))
+                {{ months_apart('lines.period', 'open_period.period') }}
                 <= settings.adjustment_months
                 then lines.payer_id || '/' || open_period.period || '/' || lines.statement_group
         end as statement_id,
@@ -211,13 +211,13 @@ unbilled_events as (
 
     select
         case fate when 'disputed' then 'disputed_event' else 'unassigned_event' end as kind,
-        coalesce(period, strftime(occurred_on, '%Y-%m')) as period,
+        coalesce(period, {{ month_of('occurred_on') }}) as period,
         site_id,
         machine_id,
         contract_id,
         event_id,
-        cast(null as varchar) as payer_id,
-        cast(null as varchar) as statement_id,
+        cast(null as string) as payer_id,
+        cast(null as string) as statement_id,
         occurred_on as day,
         cast(1 as bigint) as occurrences,
         cast(null as decimal(38, 9)) as quantity,
@@ -287,7 +287,7 @@ select
     severity,
     period,
     site_id,
-    cast(null as varchar) as meter_id,
+    cast(null as string) as meter_id,
     machine_id,
     contract_id,
     event_id,

@@ -15,7 +15,7 @@ with parts as (
 select
     contract_id,
     period,
-    string_agg(part || ' ' || cast(digest as varchar), ', ' order by part) as fingerprint
+    {{ listed("part || ' ' || cast(digest as string)", ', ', 'part') }} as fingerprint
 from parts
 where part != 'batches'
 group by contract_id, period

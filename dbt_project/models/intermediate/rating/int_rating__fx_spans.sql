@@ -36,7 +36,7 @@ one_a_day as (
         date,
         base,
         quote,
-        arg_min(rate, is_inverse) as rate
+        min_by(rate, is_inverse) as rate
     from both_ways
     group by date, base, quote
 

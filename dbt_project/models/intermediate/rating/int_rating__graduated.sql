@@ -188,7 +188,8 @@ handed_out as (
         case
             when usage_so_far = contract_usage then tier_quantity
             else {{ null_on_overflow(
-                'least(tier_quantity, cast(' ~ share_of_quantity('tier_quantity', 'usage_so_far', 'contract_usage') ~ ' as decimal(38, 12)))'
+                'least(tier_quantity, cast(' ~ share_of_quantity('tier_quantity', 'usage_so_far', 'contract_usage') ~ ' as decimal(38, 12)))',
+                'decimal(38, 12)'
             ) }}
         end as quantity_so_far
     from contract_tiers
@@ -256,17 +257,17 @@ select
     tiers.charge_model,
     'variable' as classification,
     quantities.site_id,
-    cast(tiers.tier_no as varchar) as band,
-    cast(null as varchar) as event_id,
+    cast(tiers.tier_no as string) as band,
+    cast(null as string) as event_id,
     {{ line_quantity('quantities.quantity') }} as quantity,
     tiers.unit,
     cast(tiers.rate as decimal(38, 9)) as unit_price,
     {{ line_amount(exact_product('quantities.quantity', 12, 'tiers.rate', 9), 'tiers.plan_minor_units') }} as amount,
-    {{ line_quantity(null_on_overflow(share_of_quantity('quantities.quantity', 'site_usage.estimated_usage', 'site_usage.usage'))) }}
+    {{ line_quantity(null_on_overflow(share_of_quantity('quantities.quantity', 'site_usage.estimated_usage', 'site_usage.usage'), 'decimal(38, 6)')) }}
         as estimated_quantity,
-    cast(null as varchar) as problem,
+    cast(null as string) as problem,
     cast(null as bigint) as problem_count,
-    cast(null as varchar) as problem_detail
+    cast(null as string) as problem_detail
 from quantities
 inner join tiers
     on

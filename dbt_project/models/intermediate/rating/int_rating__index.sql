@@ -54,7 +54,7 @@ added_up as (
         period,
         charge_code,
         site_id,
-        cast(sum(floor(thousandfold)) as hugeint) as whole,
+        cast(sum(floor(thousandfold)) as {{ whole_type() }}) as whole,
         sum(thousandfold - floor(thousandfold)) as below,
         count(*) filter (where lacks_price) as hours_without_price,
         count(*) filter (where lacks_rate) as hours_without_rate,
@@ -77,7 +77,7 @@ carried as (
         hours_without_rate,
         hours_too_large,
         first_lacking_at,
-        whole + cast(floor(below) as hugeint) as whole,
+        whole + cast(floor(below) as {{ whole_type() }}) as whole,
         {{ digits_integer('below - floor(below)', 22) }} as below
     from added_up
 
@@ -98,7 +98,7 @@ magnitudes as (
         first_lacking_at,
         whole < 0 as is_negative,
         case when whole < 0 and below > 0 then -whole - 1 else abs(whole) end as whole,
-        case when whole < 0 and below > 0 then cast('10000000000000000000000' as hugeint) - below else below end as below
+        case when whole < 0 and below > 0 then cast('10000000000000000000000' as {{ whole_type() }}) - below else below end as below
     from carried
 
 ),
@@ -120,7 +120,7 @@ first_digits as (
         magnitudes.whole,
         magnitudes.below,
         {{ scaled_integer('site_usage.usage', 12) }} * 10000 as divisor,
-        magnitudes.whole * 100000000 + magnitudes.below // 100000000000000 as dividend
+        magnitudes.whole * 100000000 + {{ whole_div('magnitudes.below', '100000000000000') }} as dividend
     from magnitudes
     inner join site_usage
         on
@@ -148,8 +148,8 @@ second_digits as (
         whole,
         below,
         divisor,
-        dividend // divisor as quotient,
-        dividend % divisor * 10000000 + below // 10000000 % 10000000 as dividend
+        {{ whole_div('dividend', 'divisor') }} as quotient,
+        dividend % divisor * 10000000 + {{ whole_div('below', '10000000') }} % 10000000 as dividend
     from first_digits
 
 ),
@@ -169,7 +169,7 @@ last_digits as (
         is_negative,
         whole,
         divisor,
-        quotient * 10000000 + dividend // divisor as quotient,
+        quotient * 10000000 + {{ whole_div('dividend', 'divisor') }} as quotient,
         dividend % divisor * 10000000 + below % 10000000 as dividend
     from second_digits
 
@@ -189,7 +189,7 @@ totals as (
         first_lacking_at,
         case when is_negative then -1 else 1 end as sign,
         whole,
-        quotient * 10000000 + dividend // divisor + case when dividend % divisor * 2 >= divisor then 1 else 0 end as unit_price
+        quotient * 10000000 + {{ whole_div('dividend', 'divisor') }} + case when dividend % divisor * 2 >= divisor then 1 else 0 end as unit_price
     from last_digits
 
 )
@@ -202,8 +202,8 @@ select
     charges.charge_model,
     'variable' as classification,
     site_usage.site_id,
-    cast(null as varchar) as band,
-    cast(null as varchar) as event_id,
+    cast(null as string) as band,
+    cast(null as string) as event_id,
     {{ line_quantity('site_usage.usage') }} as quantity,
     charges.unit,
     case
@@ -231,12 +231,12 @@ select
         when totals.hours_without_price > 0
             then
                 'Index ' || charges.index_id || ' has no price for ' || totals.hours_without_price
-                || ' hours with usage, the first ' || strftime(totals.first_lacking_at at time zone 'UTC', '%Y-%m-%d %H:%M') || ' UTC'
+                || ' hours with usage, the first ' || {{ minute_in_words('totals.first_lacking_at') }} || ' UTC'
         when totals.hours_without_rate > 0
             then
                 'No exchange rate of at most 7 days into ' || charges.plan_currency || ' for ' || totals.hours_without_rate
                 || ' hours of index ' || charges.index_id || ', the first '
-                || strftime(totals.first_lacking_at at time zone 'UTC', '%Y-%m-%d %H:%M') || ' UTC'
+                || {{ minute_in_words('totals.first_lacking_at') }} || ' UTC'
     end as problem_detail
 from charges
 inner join site_usage

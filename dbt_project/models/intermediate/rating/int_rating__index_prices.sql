@@ -41,7 +41,7 @@ all_prices as (
         currency,
         false as is_landed,
         '' as batch_id,
-        timestamptz '1970-01-01 00:00:00+00' as ingested_at
+        {{ instant('1970-01-01 00:00:00+00') }} as ingested_at
     from book_prices
 
 )

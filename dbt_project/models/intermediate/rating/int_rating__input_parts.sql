@@ -217,7 +217,7 @@ near_dates as (
     select
         site_id,
         run_no,
-        unnest([usage_date - 1, usage_date, usage_date + 1]) as usage_date
+        {{ each_of(['usage_date - 1', 'usage_date', 'usage_date + 1']) }} as usage_date
     from touched_dates
 
 ),
@@ -226,10 +226,10 @@ touched_months as (
 
     select
         site_id,
-        strftime(usage_date, '%Y-%m') as period,
+        {{ month_of('usage_date') }} as period,
         max(run_no) as run_no
     from near_dates
-    group by site_id, strftime(usage_date, '%Y-%m')
+    group by site_id, {{ month_of('usage_date') }}
 
 ),
 
@@ -585,7 +585,7 @@ parts as (
         places.period,
         'usage' as part,
         'run' as kind,
-        cast(max(touched_months.run_no) as hugeint) as digest
+        cast(max(touched_months.run_no) as {{ whole_type() }}) as digest
     from places
     inner join touched_months
         on

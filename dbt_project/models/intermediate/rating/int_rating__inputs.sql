@@ -14,8 +14,8 @@ with parts as (
 select
     contract_id,
     period,
-    md5(coalesce(string_agg(part || ' ' || cast(digest as varchar), ', ' order by part) filter (where kind = 'book'), '')) as book_digest,
-    md5(coalesce(string_agg(part || ' ' || cast(digest as varchar), ', ' order by part) filter (where kind = 'readings'), ''))
+    md5(coalesce({{ listed("part || ' ' || cast(digest as string)", ', ', 'part') }} filter (where kind = 'book'), '')) as book_digest,
+    md5(coalesce({{ listed("part || ' ' || cast(digest as string)", ', ', 'part') }} filter (where kind = 'readings'), ''))
         as readings_digest
 from parts
 group by contract_id, period

@@ -73,8 +73,8 @@ runs as (
         calendar_id,
         timezone,
         min(band) as band,
-        make_timestamptz(min(slot_no) * 900000000) as run_start,
-        make_timestamptz((max(slot_no) + 1) * 900000000) as run_end
+        {{ instant_of_us('min(slot_no) * 900000000') }} as run_start,
+        {{ instant_of_us('(max(slot_no) + 1) * 900000000') }} as run_end
     from calendar_slots
     group by calendar_id, timezone, run_no
 

@@ -240,7 +240,7 @@ priced_hours as (
 ),
 
 -- Numbered before they are dated, or the windows of a contract would meet every date.
-windows as materialized (
+windows as {{ computed_once() }} (
 
     select
         placed_charges.contract_id,
@@ -250,7 +250,7 @@ windows as materialized (
         placed_charges.site_id,
         placed_charges.billing_timezone,
         -- A window that the segment cuts is dated by its first quarter-hour inside.
-        {{ us('greatest(window_usage.window_start, segments.segment_start)') }} // {{ quarter_us }} as quarter_no,
+        {{ int_div(us('greatest(window_usage.window_start, segments.segment_start)'), quarter_us) }} as quarter_no,
         window_usage.window_start,
         window_usage.quantity
     from placed_charges
@@ -295,12 +295,12 @@ select
     placed_charges.period,
     placed_charges.charge_code,
     placed_charges.site_id,
-    cast(null as varchar) as band,
+    cast(null as string) as band,
     day_usage.local_date as usage_date,
     day_usage.quantity,
     day_usage.estimated_quantity,
     cast(null as decimal(38, 25)) as exact_amount,
-    cast(null as timestamptz) as peak_start,
+    cast(null as {{ instant_type() }}) as peak_start,
     cast(null as decimal(38, 9)) as peak_quantity
 from placed_charges
 inner join day_usage
@@ -323,7 +323,7 @@ select
     band_days.quantity,
     band_days.estimated_quantity,
     cast(null as decimal(38, 25)) as exact_amount,
-    cast(null as timestamptz) as peak_start,
+    cast(null as {{ instant_type() }}) as peak_start,
     cast(null as decimal(38, 9)) as peak_quantity
 from placed_charges
 inner join band_days
@@ -343,12 +343,12 @@ select
     period,
     charge_code,
     site_id,
-    cast(null as varchar) as band,
+    cast(null as string) as band,
     usage_date,
     cast(sum(quantity) as decimal(38, 9)) as quantity,
     cast(null as decimal(38, 9)) as estimated_quantity,
     case when count(*) = count(thousandfold) then {{ exact_product('sum(thousandfold)', 22, '0.001', 3) }} end as exact_amount,
-    cast(null as timestamptz) as peak_start,
+    cast(null as {{ instant_type() }}) as peak_start,
     cast(null as decimal(38, 9)) as peak_quantity
 from priced_hours
 group by contract_id, term_no, period, charge_code, site_id, usage_date
@@ -359,12 +359,12 @@ select
     period,
     charge_code,
     site_id,
-    cast(null as varchar) as band,
+    cast(null as string) as band,
     local_date as usage_date,
     cast(sum(quantity) as decimal(38, 9)) as quantity,
     cast(null as decimal(38, 9)) as estimated_quantity,
     cast(null as decimal(38, 25)) as exact_amount,
-    arg_max(window_start, (quantity, -{{ us('window_start') }})) as peak_start,
+    max_by(window_start, (quantity, -{{ us('window_start') }})) as peak_start,
     max(quantity) as peak_quantity
 from windowed
 group by contract_id, term_no, period, charge_code, site_id, local_date

@@ -104,16 +104,16 @@ select
     charge_code,
     charge_model,
     'variable' as classification,
-    cast(null as varchar) as site_id,
-    cast(null as varchar) as band,
-    cast(null as varchar) as event_id,
+    cast(null as string) as site_id,
+    cast(null as string) as band,
+    cast(null as string) as event_id,
     cast(1 as decimal(18, 6)) as quantity,
     'flat' as unit,
     cast(amount as decimal(38, 9)) as unit_price,
     amount,
     cast(0 as decimal(18, 6)) as estimated_quantity,
-    cast(null as varchar) as problem,
+    cast(null as string) as problem,
     cast(null as bigint) as problem_count,
-    cast(null as varchar) as problem_detail
+    cast(null as string) as problem_detail
 from shortfalls
 where amount > 0

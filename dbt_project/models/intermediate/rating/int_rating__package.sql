@@ -62,7 +62,7 @@ packages as (
         price,
         plan_minor_units,
         site_id,
-        (beyond + package_size - 1) // package_size as packages
+        {{ whole_div('beyond + package_size - 1', 'package_size') }} as packages
     from beyond_included
     where beyond > 0
 
@@ -76,14 +76,14 @@ select
     charge_model,
     'variable' as classification,
     site_id,
-    cast(null as varchar) as band,
-    cast(null as varchar) as event_id,
+    cast(null as string) as band,
+    cast(null as string) as event_id,
     {{ line_quantity('packages') }} as quantity,
     'package' as unit,
     cast(price as decimal(38, 9)) as unit_price,
     {{ line_amount(exact_product('packages', 0, 'price', 9), 'plan_minor_units') }} as amount,
     cast(0 as decimal(18, 6)) as estimated_quantity,
-    cast(null as varchar) as problem,
+    cast(null as string) as problem,
     cast(null as bigint) as problem_count,
-    cast(null as varchar) as problem_detail
+    cast(null as string) as problem_detail
 from packages

@@ -68,7 +68,8 @@ priced as (
         events.unit,
         {{ exact_product('events.converted_unit_amount', 9, 'charges.factor', 6) }} as unit_price,
         {{ null_on_overflow(
-            exact_product('events.quantity', 6, exact_product('events.converted_unit_amount', 9, 'charges.factor', 6), 15)
+            exact_product('events.quantity', 6, exact_product('events.converted_unit_amount', 9, 'charges.factor', 6), 15),
+            'decimal(38, 21)'
         ) }} as exact_amount,
         events.converted_unit_amount is null as lacks_rate,
         coalesce(charges.itemise, true) or events.classification = 'exception' as is_itemised
@@ -139,7 +140,7 @@ select
     classification,
     site_id,
     service_code as band,
-    cast(null as varchar) as event_id,
+    cast(null as string) as event_id,
     cast(1 as decimal(18, 6)) as quantity,
     'flat' as unit,
     case
@@ -161,7 +162,7 @@ select
     events.contract_id,
     events.term_no,
     events.period,
-    cast(null as varchar) as charge_code,
+    cast(null as string) as charge_code,
     'pass_through' as charge_model,
     'variable' as classification,
     events.site_id,

@@ -18,7 +18,7 @@ paused_spans as (
         machine_id,
         site_id,
         paused_from,
-        coalesce(paused_to, timestamptz '9999-12-31 00:00:00+00') as paused_to
+        coalesce(paused_to, {{ instant('9999-12-31 00:00:00+00') }}) as paused_to
     from {{ ref('int_billing__paused_spans') }}
 
 ),
@@ -43,6 +43,15 @@ paused_stays as (
 
 ),
 
+ends as (
+
+    select
+        is_start,
+        step
+    from (values (true, 1), (false, -1)) as both_ends (is_start, step)
+
+),
+
 -- A site, and the contract as a whole, is paused while it has machines and all of them are.
 moments as (
 
@@ -51,10 +60,11 @@ moments as (
         term_no,
         period,
         site_id,
-        unnest([starts_at, ends_at]) as moment,
-        unnest([1, -1]) as machines,
+        case when ends.is_start then stays.starts_at else stays.ends_at end as moment,
+        ends.step as machines,
         0 as paused
     from stays
+    cross join ends
     where (contract_id, period) in (select (paused_stays.contract_id, paused_stays.period) from paused_stays)
     union all
     select
@@ -62,10 +72,11 @@ moments as (
         term_no,
         period,
         site_id,
-        unnest([starts_at, ends_at]) as moment,
+        case when ends.is_start then paused_stays.starts_at else paused_stays.ends_at end as moment,
         0 as machines,
-        unnest([1, -1]) as paused
+        ends.step as paused
     from paused_stays
+    cross join ends
 
 ),
 
@@ -75,7 +86,7 @@ scopes as (
         contract_id,
         term_no,
         period,
-        unnest([site_id, null]) as site_id,
+        {{ each_of(['site_id', 'cast(null as string)']) }} as site_id,
         moment,
         machines,
         paused
@@ -128,7 +139,7 @@ select
     term_no,
     period,
     site_id,
-    cast(null as varchar) as machine_id,
+    cast(null as string) as machine_id,
     cast(sum({{ us('until') }} - {{ us('moment') }}) as bigint) as paused_us
 from levels
 where machines > 0 and machines = paused

@@ -36,16 +36,16 @@ select
     charges.charge_model,
     'variable' as classification,
     site_usage.site_id,
-    cast(null as varchar) as band,
-    cast(null as varchar) as event_id,
+    cast(null as string) as band,
+    cast(null as string) as event_id,
     {{ line_quantity('site_usage.usage') }} as quantity,
     charges.unit,
     cast(charges.rate as decimal(38, 9)) as unit_price,
     {{ line_amount(exact_product('site_usage.usage', 12, 'charges.rate', 9), 'charges.plan_minor_units') }} as amount,
     {{ line_quantity('site_usage.estimated_usage') }} as estimated_quantity,
-    cast(null as varchar) as problem,
+    cast(null as string) as problem,
     cast(null as bigint) as problem_count,
-    cast(null as varchar) as problem_detail
+    cast(null as string) as problem_detail
 from charges
 inner join site_usage
     on

@@ -182,6 +182,6 @@ parts as (
 select
     plan_id,
     version,
-    cast(sum(digest) as varchar) as digest
+    cast(sum(digest) as string) as digest
 from parts
 group by plan_id, version

@@ -121,5 +121,5 @@ select
     {{ null_on_overflow(exact_product(
         'quantity', 9,
         exact_product('price', 9, 'multiplier', 4) ~ ' + cast(adder as decimal(38, 13))', 13
-    )) }} as thousandfold
+    ), 'decimal(38, 22)') }} as thousandfold
 from priced_hours

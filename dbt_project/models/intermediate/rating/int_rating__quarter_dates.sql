@@ -54,8 +54,8 @@ local_quarters as (
         zone_spans.timezone,
         zone_spans.offset_us,
         {{ each_number(
-            'greatest(zone_spans.from_us, zone_ranges.first_us) // ' ~ quarter_us,
-            '(least(zone_spans.to_us, zone_ranges.last_us) - 1) // ' ~ quarter_us
+            int_div('greatest(zone_spans.from_us, zone_ranges.first_us)', quarter_us),
+            int_div('least(zone_spans.to_us, zone_ranges.last_us) - 1', quarter_us)
         ) }} as quarter_no
     from zone_ranges
     inner join zone_spans
@@ -70,5 +70,5 @@ local_quarters as (
 select
     timezone,
     quarter_no,
-    cast(make_timestamp(quarter_no * {{ quarter_us }} + offset_us) as date) as local_date
+    {{ date_of_us('quarter_no * ' ~ quarter_us ~ ' + offset_us') }} as local_date
 from local_quarters

@@ -82,7 +82,7 @@ per_contract as (
         charges.period,
         charges.charge_code,
         charges.charge_model,
-        cast(null as varchar) as site_id,
+        cast(null as string) as site_id,
         charges.amount,
         charges.prorate,
         charges.plan_minor_units,
@@ -206,14 +206,14 @@ select
     charge_model,
     'recurring' as classification,
     site_id,
-    cast(null as varchar) as band,
-    cast(null as varchar) as event_id,
+    cast(null as string) as band,
+    cast(null as string) as event_id,
     {{ line_quantity(divide_round('part', 0, 'whole', 0, 6)) }} as quantity,
     'month' as unit,
     cast(amount as decimal(38, 9)) as unit_price,
-    {{ null_on_overflow(share_of_money('amount', 'part', 'whole', 'plan_minor_units')) }} as amount,
+    {{ null_on_overflow(share_of_money('amount', 'part', 'whole', 'plan_minor_units'), 'decimal(18, 2)') }} as amount,
     cast(0 as decimal(18, 6)) as estimated_quantity,
-    cast(null as varchar) as problem,
+    cast(null as string) as problem,
     cast(null as bigint) as problem_count,
-    cast(null as varchar) as problem_detail
+    cast(null as string) as problem_detail
 from held

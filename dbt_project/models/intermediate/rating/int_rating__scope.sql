@@ -15,10 +15,10 @@ last_rated as (
 
     {% if is_first -%}
         select
-            cast(null as varchar) as contract_id,
-            cast(null as varchar) as period,
-            cast(null as varchar) as fingerprint,
-            cast(null as varchar) as rules,
+            cast(null as string) as contract_id,
+            cast(null as string) as period,
+            cast(null as string) as fingerprint,
+            cast(null as string) as rules,
             cast(null as boolean) as is_due,
             cast(null as bigint) as run_no
         where false
@@ -63,9 +63,7 @@ this_run as (
 first_adjustable as (
 
     select
-        strftime(
-            cast(build_context.last_issued_period || '-01' as date) + to_months(cast(1 - settings.adjustment_months as integer)), '%Y-%m'
-        ) as period
+        {{ month_of(months_later("cast(build_context.last_issued_period || '-01' as date)", 'cast(1 - settings.adjustment_months as integer)')) }} as period
     from settings
     cross join build_context
 

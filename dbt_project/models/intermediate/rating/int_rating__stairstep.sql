@@ -37,16 +37,16 @@ select
     tiers.charge_model,
     'variable' as classification,
     site_usage.site_id,
-    cast(tiers.tier_no as varchar) as band,
-    cast(null as varchar) as event_id,
+    cast(tiers.tier_no as string) as band,
+    cast(null as string) as event_id,
     cast(1 as decimal(18, 6)) as quantity,
     'flat' as unit,
     cast({{ line_amount('tiers.amount', 'tiers.plan_minor_units') }} as decimal(38, 9)) as unit_price,
     {{ line_amount('tiers.amount', 'tiers.plan_minor_units') }} as amount,
     cast(0 as decimal(18, 6)) as estimated_quantity,
-    cast(null as varchar) as problem,
+    cast(null as string) as problem,
     cast(null as bigint) as problem_count,
-    cast(null as varchar) as problem_detail
+    cast(null as string) as problem_detail
 from tiers
 inner join site_usage
     on

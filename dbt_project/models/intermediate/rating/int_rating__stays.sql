@@ -5,7 +5,7 @@ with placements as (
         machine_id,
         site_id,
         valid_from_at as starts_at,
-        max(coalesce(valid_to_at, timestamptz '9999-12-31 00:00:00+00')) as ends_at
+        max(coalesce(valid_to_at, {{ instant('9999-12-31 00:00:00+00') }})) as ends_at
     from {{ source('book', 'placements') }}
     group by machine_id, site_id, valid_from_at
 
@@ -17,7 +17,7 @@ assignments as (
         machine_id,
         contract_id,
         valid_from_at as starts_at,
-        coalesce(valid_to_at, timestamptz '9999-12-31 00:00:00+00') as ends_at
+        coalesce(valid_to_at, {{ instant('9999-12-31 00:00:00+00') }}) as ends_at
     from {{ source('book', 'assignments') }}
 
 ),

@@ -133,14 +133,14 @@ select
     'variable' as classification,
     site_id,
     band,
-    cast(null as varchar) as event_id,
+    cast(null as string) as event_id,
     {{ line_quantity('usage') }} as quantity,
     unit,
     cast(rate as decimal(38, 9)) as unit_price,
     {{ line_amount(exact_product('usage', 12, 'rate', 9), 'plan_minor_units') }} as amount,
     {{ line_quantity('estimated_usage') }} as estimated_quantity,
-    cast(null as varchar) as problem,
+    cast(null as string) as problem,
     cast(null as bigint) as problem_count,
-    cast(null as varchar) as problem_detail
+    cast(null as string) as problem_detail
 from converted
 where usage > 0

@@ -55,16 +55,16 @@ select
     tiers.charge_model,
     'variable' as classification,
     scoped_usage.site_id,
-    cast(tiers.tier_no as varchar) as band,
-    cast(null as varchar) as event_id,
+    cast(tiers.tier_no as string) as band,
+    cast(null as string) as event_id,
     {{ line_quantity('scoped_usage.usage') }} as quantity,
     tiers.unit,
     cast(tiers.rate as decimal(38, 9)) as unit_price,
     {{ line_amount(exact_product('scoped_usage.usage', 12, 'tiers.rate', 9), 'tiers.plan_minor_units') }} as amount,
     {{ line_quantity('scoped_usage.estimated_usage') }} as estimated_quantity,
-    cast(null as varchar) as problem,
+    cast(null as string) as problem,
     cast(null as bigint) as problem_count,
-    cast(null as varchar) as problem_detail
+    cast(null as string) as problem_detail
 from tiers
 inner join scoped_usage
     on

@@ -92,8 +92,8 @@ spread as (
         pieces.piece_start_us,
         pieces.piece_end_us,
         pieces.quantity,
-        pieces.piece_start_us // windowed_places.window_us as first_window_no,
-        (pieces.piece_end_us - 1) // windowed_places.window_us as last_window_no
+        {{ int_div('pieces.piece_start_us', 'windowed_places.window_us') }} as first_window_no,
+        {{ int_div('pieces.piece_end_us - 1', 'windowed_places.window_us') }} as last_window_no
     from pieces
     inner join windowed_places
         on
@@ -118,7 +118,7 @@ crossings as (
         interval_quantity,
         piece_start_us,
         piece_end_us,
-        unnest(range(first_window_no, last_window_no + 1)) as window_no
+        {{ each_number('first_window_no', 'last_window_no') }} as window_no
     from spread
     where first_window_no < last_window_no
 
@@ -172,7 +172,7 @@ windowed as (
         usage_quarters.period,
         usage_quarters.site_id,
         windowed_places.window_minutes,
-        usage_quarters.quarter_no * 900000000 // windowed_places.window_us as window_no,
+        {{ int_div('usage_quarters.quarter_no * 900000000', 'windowed_places.window_us') }} as window_no,
         usage_quarters.quantity
     from usage_quarters
     inner join windowed_places
@@ -191,7 +191,7 @@ select
     site_id,
     window_minutes,
     window_no,
-    make_timestamptz(window_no * window_minutes * 60000000) as window_start,
+    {{ instant_of_us('window_no * window_minutes * 60000000') }} as window_start,
     cast(sum(quantity) as decimal(38, 9)) as quantity
 from windowed
 group by contract_id, term_no, period, site_id, window_minutes, window_no

@@ -1,5 +1,4 @@
 -- What the ledger tells was made into sentences where `m2c story` makes them; what only the warehouse knows is told here.
-{% set day_us = 24 * 3600 * 1000000 %}
 with story_events as (
 
     select
@@ -81,8 +80,8 @@ contract_days as (
     select
         contract_id,
         period,
-        cast(make_timestamp(min({{ us('segment_start') }}) // {{ day_us }} * {{ day_us }}) as date) as first_day,
-        cast(make_timestamp((max({{ us('segment_end') }}) - 1) // {{ day_us }} * {{ day_us }}) as date) as last_day
+        {{ utc_date('min(segment_start)') }} as first_day,
+        {{ utc_date('max(segment_end) - interval 1 microsecond') }} as last_day
     from segments
     group by contract_id, period
 
@@ -157,7 +156,7 @@ landed_events as (
         'landing zone' as who,
         case when is_late then 'late_readings' else 'readings' end as kind,
         case when is_late then 'late readings of ' else 'readings of ' end || site_id || ': '
-        || format('{:,}', readings) || case readings when 1 then ' counts' else ' count' end || ', from '
+        || {{ with_thousands('readings') }} || case readings when 1 then ' counts' else ' count' end || ', from '
         || batches || case batches when 1 then ' batch' else ' batches' end || ' landed '
         || case
             when first_at = last_at then {{ instant_in_words('last_at') }}

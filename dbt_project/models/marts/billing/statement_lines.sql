@@ -51,7 +51,7 @@ select
     description,
     cast(quantity as decimal(18, 6)) as quantity,
     unit,
-    {{ null_on_overflow('cast(unit_price as decimal(18, 9))') }} as unit_price,
+    {{ null_on_overflow('cast(unit_price as decimal(18, 9))', 'decimal(18, 9)') }} as unit_price,
     cast(amount as decimal(18, 2)) as amount,
     currency,
     tax_code,

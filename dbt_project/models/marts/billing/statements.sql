@@ -258,7 +258,8 @@ medians as (
 
     select
         statement_id,
-        list_sort(list(total))[2] as median_total
+        -- The middle one of three.
+        sum(total) - min(total) - max(total) as median_total
     from earlier_totals
     group by statement_id
     having count(*) = 3
@@ -269,7 +270,7 @@ approved as (
 
     select
         statements.statement_id,
-        arg_max(approvals.approved_by, approvals.approved_at) as approved_by,
+        max_by(approvals.approved_by, approvals.approved_at) as approved_by,
         max(approvals.approved_at) as approved_at
     from statements
     left join issued_statements
@@ -382,7 +383,8 @@ reasoned as (
         due_date,
         issued_at,
         book_version,
-        list_filter([
+        concat_ws(
+            '; ',
             case
                 when resolved_exceptions = 1 then 'a blocking exception was resolved by hand'
                 when resolved_exceptions > 1 then resolved_exceptions || ' blocking exceptions were resolved by hand'
@@ -414,7 +416,7 @@ reasoned as (
                         'more than 5 % of its machine-hours are missing or estimated ('
                         || {{ number_in_words(exact_product('missing_or_estimated_share', 4, '100', 0)) }} || ' %)'
             end
-        ], lambda reason: reason is not null) as reasons
+        ) as reasons
     from judged
 
 )
@@ -436,13 +438,13 @@ select
     cast(missing_or_estimated_share as decimal(9, 4)) as missing_or_estimated_share,
     case
         when blocking_exceptions > 0 then 'blocked'
-        when len(reasons) > 0 then 'needs_approval'
+        when reasons != '' then 'needs_approval'
         else 'auto'
     end as decision,
     case
         when blocking_exceptions = 1 then '1 blocking exception'
         when blocking_exceptions > 1 then blocking_exceptions || ' blocking exceptions'
-        when len(reasons) > 0 then array_to_string(reasons, '; ')
+        when reasons != '' then reasons
         when median_total is null then 'within the limit of ' || {{ money_in_words('auto_approve_limit', 'currency', 'minor_units') }}
         else
             'within the limit of ' || {{ money_in_words('auto_approve_limit', 'currency', 'minor_units') }} || ' and within '

@@ -90,7 +90,7 @@ select
     contract_id,
     usage_metric as metric,
     batch_id,
-    cast(ingested_at as timestamp with time zone) as ingested_at,
+    cast(ingested_at as {{ instant_type() }}) as ingested_at,
     count(distinct meter_id) as meters,
     cast(sum(readings) as bigint) as readings
 from held

@@ -214,8 +214,8 @@ compared as (
         site_days.usage_date,
         sites.expected_interval_minutes,
         coalesce(expected.meters, 0) as meters,
-        cast(coalesce(expected.expected_us, 0) as hugeint) as expected_us,
-        cast(coalesce(received.received_us, 0) as hugeint) as received_us,
+        cast(coalesce(expected.expected_us, 0) as {{ whole_type() }}) as expected_us,
+        cast(coalesce(received.received_us, 0) as {{ whole_type() }}) as received_us,
         landed_days.last_possible_at
     from site_days
     inner join sites
@@ -242,8 +242,8 @@ select
     meters,
     cast({{ divide_round('expected_us', 0, hour_us, 0, 9) }} as decimal(38, 9)) as expected_hours,
     cast({{ divide_round('received_us', 0, hour_us, 0, 9) }} as decimal(38, 9)) as received_hours,
-    cast(expected_us // (expected_interval_minutes * cast(60000000 as hugeint)) as bigint) as expected_intervals,
-    cast(received_us // (expected_interval_minutes * cast(60000000 as hugeint)) as bigint) as received_intervals,
+    cast({{ whole_div('expected_us', 'expected_interval_minutes * cast(60000000 as ' ~ whole_type() ~ ')') }} as bigint) as expected_intervals,
+    cast({{ whole_div('received_us', 'expected_interval_minutes * cast(60000000 as ' ~ whole_type() ~ ')') }} as bigint) as received_intervals,
     cast({{ divide_round('(expected_us - received_us)', 0, hour_us, 0, 9) }} as decimal(38, 9)) as missing_hours,
     cast(coalesce({{ divide_round('(expected_us - received_us)', 0, 'expected_us', 0, 6) }}, 0) as decimal(9, 6)) as missing_share,
     last_possible_at as last_reading_at,

@@ -49,7 +49,7 @@ set_aside as (
 
     select
         kind as reason,
-        cast(null as varchar) as edit_reason,
+        cast(null as string) as edit_reason,
         site_id,
         meter_id,
         metric,
@@ -69,9 +69,9 @@ set_aside as (
         site_id,
         meter_id,
         metric,
-        cast(null as varchar) as machine_id,
-        cast(null as varchar) as contract_id,
-        strftime(usage_date, '%Y-%m') as period,
+        cast(null as string) as machine_id,
+        cast(null as string) as contract_id,
+        {{ month_of('usage_date') }} as period,
         interval_start,
         interval_end,
         quantity,
@@ -95,7 +95,7 @@ select
     set_aside.quantity,
     units.canonical_unit as unit,
     set_aside.batch_id,
-    cast(set_aside.ingested_at as timestamp with time zone) as ingested_at
+    cast(set_aside.ingested_at as {{ instant_type() }}) as ingested_at
 from set_aside
 inner join units
     on set_aside.metric = units.usage_metric

@@ -28,7 +28,7 @@ runs_done as (
 select
     book_info.book_version,
     build_context.code_version,
-    cast(build_context.now_at as timestamp with time zone) as built_at,
+    cast(build_context.now_at as {{ instant_type() }}) as built_at,
     build_context.ledger_head,
     runs_done.run_no as usage_run_no,
     runs_done.run_at as usage_run_at

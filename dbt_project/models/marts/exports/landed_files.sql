@@ -43,7 +43,7 @@ select
     date as file_date,
     case
         when url is not null then url
-        when starts_with(path, '{{ data_dir }}') then substr(path, length('{{ data_dir }}') + 1)
+        when left(path, length('{{ data_dir }}')) = '{{ data_dir }}' then substr(path, length('{{ data_dir }}') + 1)
         else path
     end as path,
     cast(rows as bigint) as rows,

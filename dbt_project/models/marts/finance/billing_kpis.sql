@@ -132,8 +132,8 @@ by_statement as (
         sum(statements.total) filter (where statements.statement_number is not null) as billed_total,
         sum(invoices.amount_paid) as paid_total,
         sum(invoices.amount_due) as open_total,
-        cast(avg(date_diff('second', period_ends.period_end, statements.issued_at)) as decimal(18, 0)) as seconds_to_issue,
-        max(date_diff('day', period_ends.period_end, build_context.now_at)) as days_since_end
+        cast(avg({{ int_div(us('statements.issued_at'), 1000000) }} - {{ int_div(us('period_ends.period_end'), 1000000) }}) as decimal(18, 0)) as seconds_to_issue,
+        max({{ days_between(utc_date('period_ends.period_end'), utc_date('build_context.now_at')) }}) as days_since_end
     from statements
     cross join build_context
     left join period_ends

@@ -82,7 +82,7 @@ disputes as (
 
 build_context as (
 
-    select cast(now_at at time zone 'UTC' as date) as as_of
+    select {{ utc_date('now_at') }} as as_of
     from {{ source('context', 'build_context') }}
 
 ),
@@ -128,7 +128,7 @@ done as (
 
     select
         statement_number,
-        arg_max(stage, recorded_at) as last_stage,
+        max_by(stage, recorded_at) as last_stage,
         max(recorded_at) as last_stage_at
     from reminders
     group by statement_number
@@ -140,9 +140,9 @@ pending as (
 
     select
         overdue.statement_number,
-        arg_min(dunning_stages.stage, dunning_stages.stage_no) as next_stage,
-        arg_min(dunning_stages.action, dunning_stages.stage_no) as next_stage_action,
-        arg_min(overdue.due_date + dunning_stages.days_overdue, dunning_stages.stage_no) as next_stage_on
+        min_by(dunning_stages.stage, dunning_stages.stage_no) as next_stage,
+        min_by(dunning_stages.action, dunning_stages.stage_no) as next_stage_action,
+        min_by(overdue.due_date + dunning_stages.days_overdue, dunning_stages.stage_no) as next_stage_on
     from overdue
     inner join dunning_stages
         on overdue.policy_id = dunning_stages.policy_id

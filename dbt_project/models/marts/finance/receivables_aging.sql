@@ -12,7 +12,7 @@ with invoices as (
 
 build_context as (
 
-    select cast(now_at at time zone 'UTC' as date) as as_of
+    select {{ utc_date('now_at') }} as as_of
     from {{ source('context', 'build_context') }}
 
 ),

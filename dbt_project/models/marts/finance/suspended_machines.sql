@@ -41,9 +41,9 @@ machine_states as (
         suspension_id,
         machine_id,
         site_id,
-        arg_max(wanted, state_no) as wanted,
-        arg_max(state, state_no) as state,
-        arg_max(coalesce(detail, ''), state_no) as detail,
+        max_by(wanted, state_no) as wanted,
+        max_by(state, state_no) as state,
+        max_by(coalesce(detail, ''), state_no) as detail,
         bool_or(switched) as switched,
         min(seen_at) filter (where state = 'off') as paused_at,
         max(seen_at) filter (where state = 'on' and wanted = 'on') as running_at
@@ -58,9 +58,9 @@ pause_energy as (
         suspension_id,
         machine_id,
         site_id,
-        arg_max(daily_kwh_before, paused_from) as daily_kwh_before,
-        arg_max(daily_kwh_paused, paused_from) as daily_kwh_paused,
-        arg_max(has_fallen, paused_from) as has_fallen
+        max_by(daily_kwh_before, paused_from) as daily_kwh_before,
+        max_by(daily_kwh_paused, paused_from) as daily_kwh_paused,
+        max_by(has_fallen, paused_from) as has_fallen
     from {{ ref('int_billing__pause_energy') }}
     group by suspension_id, machine_id, site_id
 
@@ -72,9 +72,9 @@ select
     suspended_machines.machine_id,
     suspended_machines.site_id,
     suspended_machines.contract_id,
-    array_to_string(from_json(suspended_machines.meters, '["VARCHAR"]'), '|') as meters,
+    {{ json_list_joined('suspended_machines.meters', '|') }} as meters,
     suspensions.policy_id,
-    array_to_string(from_json(suspensions.statement_numbers, '["VARCHAR"]'), '|') as statement_numbers,
+    {{ json_list_joined('suspensions.statement_numbers', '|') }} as statement_numbers,
     suspensions.reason,
     suspensions.said_by as suspended_by,
     suspensions.suspended_at,
