@@ -35,6 +35,7 @@ from connectors.manifest import (
 from connectors.merges import alone, replace_files
 from connectors.parquet import write_rows
 from connectors.tables import TABLES, Table
+from connectors.zones import Folder, as_zone
 
 logger = logging.getLogger("connectors.compaction")
 
@@ -55,6 +56,7 @@ class MergedDay:
     bytes_before: int
     bytes_after: int | None = None
     merged: Path | None = None
+    merged_name: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it ready for JSON."""
@@ -63,7 +65,7 @@ class MergedDay:
             "partition_key": self.partition_key,
             "date": self.date.isoformat(),
             "files": len(self.originals),
-            "merged": str(self.merged) if self.merged else None,
+            "merged": self.merged_name,
             "rows": self.rows,
             "bytes_before": self.bytes_before,
             "bytes_after": self.bytes_after,
@@ -76,6 +78,12 @@ class Left:
 
     path: Path
     reason: str
+    url: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What a person finds the file or folder under."""
+        return self.url or str(self.path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +129,8 @@ class Compaction:
             "bytes_before": self.bytes_before,
             "bytes_after": self.bytes_after,
             "days": [day.as_dict() for day in self.days],
-            "left": [{"path": str(left.path), "reason": left.reason} for left in self.left],
-            "refused": [{"path": str(r.path), "reason": r.reason} for r in self.refused],
+            "left": [{"path": left.name, "reason": left.reason} for left in self.left],
+            "refused": [{"path": r.name, "reason": r.reason} for r in self.refused],
         }
 
     def describe(self) -> list[str]:
@@ -148,20 +156,20 @@ class Compaction:
                 f"merged {_count(len(self.days), 'day')}: {self.files_before} files of "
                 f"{_size(self.bytes_before)} to {len(self.days)} of {_size(self.bytes_after)}"
             )
-        lines += [f"left as it is: {left.path}: {left.reason}" for left in self.left]
+        lines += [f"left as it is: {left.name}: {left.reason}" for left in self.left]
         return lines
 
 
 def compact(
-    landing_dir: Path, found: Manifest, *, before: dt.date, dry_run: bool = False
+    landing_dir: Path | Folder, found: Manifest, *, before: dt.date, dry_run: bool = False
 ) -> Compaction:
     """Merge the good files of each table, partition and UTC day before ``before`` into one.
 
     ``found`` is what ``scan`` just said of this landing zone; files that came since are left for
     the next time. With ``dry_run`` nothing is written. Works day by day in bounded memory. Raises
-    ``OSError`` or ``duckdb.Error``; days merged until then stay merged.
+    ``OSError``, ``StoreError`` or ``duckdb.Error``; days merged until then stay merged.
     """
-    landing_dir = landing_dir.resolve()
+    zone = as_zone(landing_dir)
     days: list[MergedDay] = []
     left: list[Left] = []
     for group in _days(found, before):
@@ -170,7 +178,7 @@ def compact(
         if len(mergeable) < 2:
             continue
         plan = _planned(mergeable)
-        outcome = plan if dry_run else _merge(landing_dir, mergeable, plan)
+        outcome = plan if dry_run else _merge(zone, mergeable, plan)
         if isinstance(outcome, Left):
             left.append(outcome)
         else:
@@ -212,7 +220,11 @@ def _without_own_columns(
             continue
         if more:
             apart.append(
-                Left(file.path, f"it has columns that a merge would lose: {', '.join(more)}")
+                Left(
+                    file.path,
+                    f"it has columns that a merge would lose: {', '.join(more)}",
+                    file.url,
+                )
             )
         else:
             mergeable.append(file)
@@ -233,20 +245,21 @@ def _planned(group: Sequence[LandedFile]) -> MergedDay:
     )
 
 
-def _merge(landing_dir: Path, group: Sequence[LandedFile], plan: MergedDay) -> MergedDay | Left:
+def _merge(zone: Folder, group: Sequence[LandedFile], plan: MergedDay) -> MergedDay | Left:
     table = TABLES[plan.table]
     folder = group[0].path.parent
-    with alone(landing_dir), working_folder(landing_dir) as room:
-        if not all(_unchanged(file) for file in group):
-            return Left(folder, "its files changed meanwhile; run this again")
+    with alone(zone), working_folder(zone.folder) as room:
+        zone.refresh(folder, while_merging=True)
+        if not all(zone.stat(file.path) == (file.size, file.mtime_ns) for file in group):
+            return Left(folder, "its files changed meanwhile; run this again", zone.name_of(folder))
         whole = room / "merged.parquet"
         fill_atomically(whole, functools.partial(_fill, table, group, room))
         refusal = _refusal(table, group, whole, plan)
         if refusal is not None:
-            return Left(folder, refusal)
-        target = _target(group, whole)
+            return Left(folder, refusal, zone.name_of(folder))
+        target = _target(zone, group, whole)
         size = whole.stat().st_size
-        replace_files(landing_dir, whole, target, [(file.path, file.sha256) for file in group])
+        replace_files(zone, whole, target, [(file.path, file.sha256) for file in group])
     logger.info(
         "table=%s key=%s date=%s files=%d rows=%d bytes_before=%d bytes_after=%d",
         plan.table,
@@ -257,15 +270,7 @@ def _merge(landing_dir: Path, group: Sequence[LandedFile], plan: MergedDay) -> M
         plan.bytes_before,
         size,
     )
-    return replace(plan, merged=target, bytes_after=size)
-
-
-def _unchanged(file: LandedFile) -> bool:
-    try:
-        status = file.path.stat()
-    except FileNotFoundError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns)
+    return replace(plan, merged=target, merged_name=zone.name_of(target), bytes_after=size)
 
 
 def _fill(table: Table, group: Sequence[LandedFile], room: Path, stream: BinaryIO) -> None:
@@ -315,7 +320,7 @@ def _refusal(table: Table, group: Sequence[LandedFile], whole: Path, plan: Merge
     return None
 
 
-def _target(group: Sequence[LandedFile], whole: Path) -> Path:
+def _target(zone: Folder, group: Sequence[LandedFile], whole: Path) -> Path:
     """Name the merged file after the first original, and so that it sorts before all of them.
 
     Of two files that contradict each other the later by name is refused: what was refused beside
@@ -327,9 +332,9 @@ def _target(group: Sequence[LandedFile], whole: Path) -> Path:
     plain = re.sub(rf"{re.escape(_MARK)}[0-9a-f]{{12}}$", "", first.stem)
     for stem in (plain, first.stem):
         target = first.with_name(f"{stem}{_MARK}{digest}.parquet")
-        if target.name < first.name and not target.exists():
+        if target.name < first.name and zone.stat(target) is None:
             return target
-    raise FileExistsError(f"{target} exists; move it away and run this again")
+    raise FileExistsError(f"{zone.name_of(target)} exists; move it away and run this again")
 
 
 def _count(number: int, what: str) -> str:

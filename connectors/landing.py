@@ -43,7 +43,7 @@ from connectors.base import (
     Window,
 )
 from connectors.errors import ConnectorError
-from connectors.files import fill_atomically, working_folder, write_atomically
+from connectors.files import working_folder, write_atomically
 from connectors.manifest import (
     LandedFile,
     Manifest,
@@ -58,6 +58,7 @@ from connectors.parquet import write_rows
 from connectors.registry import build_connector
 from connectors.rows import FRAME_SCHEMAS
 from connectors.tables import CHARGE_EVENTS, INDEX_PRICES, READINGS, TABLES, Table
+from connectors.zones import Folder, as_zone
 
 __all__ = [
     "LandedFile",
@@ -90,7 +91,8 @@ class LandingResult:
     ``rows_fetched`` counts every record the site gave and is the sum of the others: landed,
     rejected (set aside for a person), unchanged (landed before), duplicate (said twice the same,
     or replaced by a later file of the same fetch), outside (not in the window) and skipped (not
-    meant, by configuration). ``batches`` has the id of the batch, if one was written.
+    meant, by configuration). ``batches`` has the id of the batch, if one was written; ``files``
+    are its files, and ``names`` what a person finds them under.
     """
 
     site_id: str
@@ -106,13 +108,14 @@ class LandingResult:
     batches: tuple[str, ...]
     files: tuple[Path, ...]
     rejected_file: Path | None
+    names: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it ready for JSON."""
         plain = asdict(self)
         plain["window"] = str(self.window)
         plain["batches"] = list(self.batches)
-        plain["files"] = [str(path) for path in self.files]
+        plain["files"] = list(plain.pop("names") or map(str, self.files))
         plain["rejected_file"] = str(self.rejected_file) if self.rejected_file else None
         return plain
 
@@ -152,21 +155,22 @@ def land(
     *,
     site_id: str,
     window: Window,
-    landing_dir: Path,
+    landing_dir: Path | Folder,
     rejected_dir: Path,
     clock: Clock,
     table: str = READINGS.name,
 ) -> LandingResult:
     """Fetch one table's window and write what is new or changed.
 
-    Raises ``ConnectorError`` if the site cannot be read, and then has written nothing.
+    Raises ``ConnectorError`` if the site cannot be read, and then has written nothing;
+    ``StoreError`` if the landing zone is at a store that cannot be reached.
     """
     spec = TABLES[table]
     batches = _fetch(connector, spec, window)
     started = time.monotonic()
-    landing_dir = landing_dir.resolve()
+    zone = as_zone(landing_dir)
     with (
-        working_folder(landing_dir) as room,
+        working_folder(zone.folder) as room,
         duckdb.connect(str(room / "spool.duckdb")) as connection,
     ):
         connection.execute("SET TimeZone = 'UTC'")
@@ -174,12 +178,12 @@ def land(
         spool = _Spool(connection, spec, site_id=site_id, room=room)
         spool.fill(batches)
         # Not while files are being merged: a row whose file has just gone would be landed again.
-        with beside_others(landing_dir):
+        with beside_others(zone):
             result = _write(
                 spool,
                 site_id=site_id,
                 window=window,
-                landing_dir=landing_dir,
+                zone=zone,
                 rejected_dir=rejected_dir.resolve(),
                 now=clock().astimezone(dt.UTC),
                 room=room,
@@ -203,7 +207,7 @@ def land_all(
     *,
     site_id: str,
     window: Window,
-    landing_dir: Path,
+    landing_dir: Path | Folder,
     rejected_dir: Path,
     clock: Clock,
     tables: Sequence[str] | None = None,
@@ -243,7 +247,7 @@ def land_site(
     spec: SourceSpec,
     *,
     window: Window,
-    landing_dir: Path,
+    landing_dir: Path | Folder,
     rejected_dir: Path,
     env: Mapping[str, str],
     clock: Clock,
@@ -413,7 +417,7 @@ def _write(
     *,
     site_id: str,
     window: Window,
-    landing_dir: Path,
+    zone: Folder,
     rejected_dir: Path,
     now: dt.datetime,
     room: Path,
@@ -423,7 +427,7 @@ def _write(
     duplicates = _settle_repeated(spool)
     unchanged = 0
     pieces: list[_Piece] = []
-    landed = _LandedPaths(spool, landing_dir)
+    landed = _LandedPaths(spool, zone)
     for key, date in _partitions(spool):
         same, piece = _changed_rows(
             spool, key=key, date=date, paths=landed.paths(key, date), now=now
@@ -435,8 +439,7 @@ def _write(
     # Set aside first: a kill between the two then loses nothing a person should see.
     rejected_file = spool.rejected.publish(rejected_dir)
     files = tuple(
-        _write_piece(spool, piece, batch_id=batch_id, landing_dir=landing_dir, room=room)
-        for piece in pieces
+        _write_piece(spool, piece, batch_id=batch_id, zone=zone, room=room) for piece in pieces
     )
     return LandingResult(
         site_id=site_id,
@@ -451,6 +454,7 @@ def _write(
         rows_skipped=spool.skipped,
         batches=(batch_id,) if files else (),
         files=files,
+        names=tuple(zone.name_of(path) for path in files),
         rejected_file=rejected_file,
     )
 
@@ -598,10 +602,10 @@ def _day_of(column: str) -> str:
 class _LandedPaths:
     """Finds the good files in which a row of one folder may already be landed."""
 
-    def __init__(self, spool: _Spool, landing_dir: Path) -> None:
+    def __init__(self, spool: _Spool, zone: Folder) -> None:
         self._table = spool.table
         self._connection = spool.connection
-        self._landing_dir = landing_dir
+        self._zone = zone
         self._known: dict[tuple[str, dt.date | None], list[str]] = {}
 
     def paths(self, key: str, date: dt.date) -> list[str]:
@@ -609,9 +613,9 @@ class _LandedPaths:
         day = date if self._table.instant in self._table.key else None
         if (key, day) not in self._known:
             listed = (
-                list_key(self._table, self._landing_dir, key)
+                list_key(self._table, self._zone, key)
                 if day is None
-                else list_partition(self._table, self._landing_dir, key, day)
+                else list_partition(self._table, self._zone, key, day)
             )
             checked = check_files(self._table, listed, self._connection)
             self._known[(key, day)] = [str(file.path) for file in checked if not file.refused]
@@ -720,12 +724,10 @@ def _batch_id(
     return f"{now:%Y%m%dT%H%M%S%f}Z-{digest.hexdigest()[:12]}"
 
 
-def _write_piece(
-    spool: _Spool, piece: _Piece, *, batch_id: str, landing_dir: Path, room: Path
-) -> Path:
+def _write_piece(spool: _Spool, piece: _Piece, *, batch_id: str, zone: Folder, room: Path) -> Path:
     table = spool.table
     folder = (
-        landing_dir
+        zone.folder
         / table.name
         / f"{table.partition}={piece.key}"
         / f"date={piece.date.isoformat()}"
@@ -745,7 +747,7 @@ def _write_piece(
     def fill(stream: BinaryIO) -> None:
         write_rows(stream, table.schema, rows.to_arrow_reader(100_000))
 
-    fill_atomically(path, fill, temporary_dir=room)
+    zone.write(path, fill, room=room)
     return path
 
 

@@ -17,7 +17,6 @@ import datetime as dt
 import functools
 import hashlib
 import io
-import os
 import re
 import tempfile
 from collections import defaultdict
@@ -31,8 +30,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.files import write_atomically
-from connectors.merges import beside_others
+from connectors.merges import beside_others, sweep_if_alone
+from connectors.objects import StoreError
 from connectors.tables import TABLES, Table
+from connectors.zones import Entry, Folder, as_zone
 
 # Part of every manifest: one made by other rules is not trusted, and all files are read again.
 RULES_VERSION: Final = "2"
@@ -52,6 +53,8 @@ MANIFEST_SCHEMA: Final = pa.schema(
         ("rows_digest", pa.string()),
         ("refused", pa.bool_()),
         ("reason", pa.string()),
+        # Where it lies at an object store; then `path` is where its copy is read.
+        ("url", pa.string()),
     ]
 )
 
@@ -83,11 +86,17 @@ class LandedFile:
     rows: int
     rows_digest: str | None = None
     reason: str | None = None
+    url: str | None = None
 
     @property
     def refused(self) -> bool:
         """Whether the file broke a rule and is not used."""
         return self.reason is not None
+
+    @property
+    def name(self) -> str:
+        """What a person finds the file under."""
+        return self.url or str(self.path)
 
 
 def sum_of_digests(files: Iterable[LandedFile]) -> str:
@@ -101,6 +110,12 @@ class Refused:
 
     path: Path
     reason: str
+    url: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What a person finds the file under."""
+        return self.url or str(self.path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,30 +135,38 @@ class Manifest:
             "new": len(self.new),
             "changed": len(self.changed),
             "removed": len(self.removed),
-            "refused": [{"path": str(r.path), "reason": r.reason} for r in self.refused],
+            "refused": [{"path": r.name, "reason": r.reason} for r in self.refused],
         }
 
 
-def scan(landing_dir: Path, manifest_dir: Path) -> Manifest:
+def scan(landing_dir: Path | Folder, manifest_dir: Path) -> Manifest:
     """List and check the landing zone; write one manifest and one empty typed file per table.
 
     ``manifest_dir`` gets ``<table>.parquet`` and ``empty_<table>.parquet`` for the three tables;
     an absent landing folder is an empty one. Only files that are new or changed are opened,
-    together with those they could contradict. Raises ``OSError`` if a folder cannot be read.
+    together with those they could contradict. Raises ``OSError`` if a folder cannot be read,
+    ``StoreError`` if an object store cannot.
     """
-    with beside_others(landing_dir.resolve(), only_if_known=True):
-        return _scan(landing_dir.resolve(), manifest_dir)
+    zone = as_zone(landing_dir)
+    with beside_others(zone, only_if_known=True):
+        manifest = _scan(zone, manifest_dir)
+    sweep_if_alone(zone)
+    return manifest
 
 
-def _scan(landing_dir: Path, manifest_dir: Path) -> Manifest:
+def _scan(zone: Folder, manifest_dir: Path) -> Manifest:
     manifest_dir.mkdir(parents=True, exist_ok=True)
+    zone.refresh(*(zone.folder / name for name in TABLES))
+    manifests = {name: _read_manifest(table, manifest_dir) for name, table in TABLES.items()}
+    if zone.is_shared and any(manifests.values()):
+        _refuse_emptiness(zone, manifest_dir)
     new: list[Path] = []
     changed: list[Path] = []
     removed: list[Path] = []
     files: list[LandedFile] = []
     for table in TABLES.values():
-        before = _read_manifest(table, manifest_dir)
-        listed = {file.path: file for file in _list_table(table, landing_dir)}
+        before = manifests[table.name]
+        listed = {file.path: file for file in _list_table(table, zone)}
         fresh = [path for path in listed if path not in before]
         touched = [
             path
@@ -174,21 +197,39 @@ def _scan(landing_dir: Path, manifest_dir: Path) -> Manifest:
         new=tuple(new),
         changed=tuple(changed),
         removed=tuple(removed),
-        refused=tuple(Refused(file.path, file.reason) for file in files if file.reason is not None),
+        refused=tuple(
+            Refused(file.path, file.reason, file.url) for file in files if file.reason is not None
+        ),
         files=tuple(files),
     )
 
 
-def list_partition(table: Table, landing_dir: Path, key: str, date: dt.date) -> list[LandedFile]:
+def _refuse_emptiness(zone: Folder, manifest_dir: Path) -> None:
+    """A prefix with a slip in it is to a store a prefix with nothing below it."""
+    if not any(zone.entries(zone.folder / name) for name in TABLES):
+        raise StoreError(
+            zone.name_of(zone.folder),
+            "no landed file is there, and the last build read some: look at the address. If they "
+            f"were removed on purpose, remove {manifest_dir} and run this again",
+        )
+
+
+def list_partition(
+    table: Table, landing_dir: Path | Folder, key: str, date: dt.date
+) -> list[LandedFile]:
     """List the files of one partition and day, unchecked, by name."""
-    folder = landing_dir / table.name / f"{table.partition}={key}" / f"date={date.isoformat()}"
-    return sorted(_list_day(table, folder, key, date), key=lambda file: str(file.path))
+    zone = as_zone(landing_dir)
+    folder = zone.folder / table.name / f"{table.partition}={key}" / f"date={date.isoformat()}"
+    zone.refresh(folder)
+    return sorted(_list_day(table, zone, folder, key, date), key=lambda file: str(file.path))
 
 
-def list_key(table: Table, landing_dir: Path, key: str) -> list[LandedFile]:
+def list_key(table: Table, landing_dir: Path | Folder, key: str) -> list[LandedFile]:
     """List the files of one partition on all its days, unchecked, by name."""
-    folder = landing_dir / table.name / f"{table.partition}={key}"
-    return sorted(_list_key(table, folder, key), key=lambda file: str(file.path))
+    zone = as_zone(landing_dir)
+    folder = zone.folder / table.name / f"{table.partition}={key}"
+    zone.refresh(folder)
+    return sorted(_list_key(table, zone, folder, key), key=lambda file: str(file.path))
 
 
 def check_files(
@@ -227,44 +268,35 @@ def check_files(
 # --- listing -------------------------------------------------------------------------------------
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(
-                (entry for entry in entries if not entry.name.startswith((".", "_"))),
-                key=lambda entry: entry.name,
-            )
-    except FileNotFoundError:
-        return []
-
-
-def _list_table(table: Table, landing_dir: Path) -> Iterator[LandedFile]:
+def _list_table(table: Table, zone: Folder) -> Iterator[LandedFile]:
     prefix = f"{table.partition}="
-    for entry in _entries(landing_dir / table.name):
-        if not entry.is_dir():
+    for entry in zone.entries(zone.folder / table.name):
+        if not entry.is_dir:
             yield from _misplaced(table, entry)
         elif entry.name.startswith(prefix) and len(entry.name) > len(prefix):
-            yield from _list_key(table, Path(entry.path), entry.name.removeprefix(prefix))
+            yield from _list_key(table, zone, entry.path, entry.name.removeprefix(prefix))
         else:
-            yield from _misplaced_below(table, Path(entry.path))
+            yield from _misplaced_below(table, zone, entry.path)
 
 
-def _list_key(table: Table, folder: Path, key: str) -> Iterator[LandedFile]:
-    for entry in _entries(folder):
-        if not entry.is_dir():
+def _list_key(table: Table, zone: Folder, folder: Path, key: str) -> Iterator[LandedFile]:
+    for entry in zone.entries(folder):
+        if not entry.is_dir:
             yield from _misplaced(table, entry)
             continue
         date = _date_of(entry.name)
         if date is None:
-            yield from _misplaced_below(table, Path(entry.path))
+            yield from _misplaced_below(table, zone, entry.path)
         else:
-            yield from _list_day(table, Path(entry.path), key, date)
+            yield from _list_day(table, zone, entry.path, key, date)
 
 
-def _list_day(table: Table, folder: Path, key: str, date: dt.date) -> Iterator[LandedFile]:
-    for entry in _entries(folder):
-        if entry.is_dir():
-            yield from _misplaced_below(table, Path(entry.path))
+def _list_day(
+    table: Table, zone: Folder, folder: Path, key: str, date: dt.date
+) -> Iterator[LandedFile]:
+    for entry in zone.entries(folder):
+        if entry.is_dir:
+            yield from _misplaced_below(table, zone, entry.path)
         elif entry.name.endswith(".parquet"):
             yield from _listed(table, entry, key=key, date=date)
         else:
@@ -283,30 +315,27 @@ def _date_of(name: str) -> dt.date | None:
 
 def _listed(
     table: Table,
-    entry: os.DirEntry[str],
+    entry: Entry,
     *,
     key: str | None = None,
     date: dt.date | None = None,
     reason: str | None = None,
 ) -> Iterator[LandedFile]:
-    try:
-        status = entry.stat()
-    except FileNotFoundError:
-        return
     yield LandedFile(
         table=table.name,
-        path=Path(entry.path),
+        path=entry.path,
         partition_key=key,
         date=date,
-        size=status.st_size,
-        mtime_ns=status.st_mtime_ns,
+        size=entry.size,
+        mtime_ns=entry.mtime_ns,
         sha256="",
         rows=0,
         reason=reason,
+        url=entry.url,
     )
 
 
-def _misplaced(table: Table, entry: os.DirEntry[str]) -> Iterator[LandedFile]:
+def _misplaced(table: Table, entry: Entry) -> Iterator[LandedFile]:
     """List a file that holds data but is not read, so that nobody believes it is billed."""
     layout = f"{table.name}/{table.partition}=<id>/date=<YYYY-MM-DD>/<batch_id>.parquet"
     if entry.name.endswith(".parquet"):
@@ -319,10 +348,10 @@ def _misplaced(table: Table, entry: os.DirEntry[str]) -> Iterator[LandedFile]:
         yield from _listed(table, entry, reason=f"its name must end in .parquet; expected {layout}")
 
 
-def _misplaced_below(table: Table, folder: Path) -> Iterator[LandedFile]:
-    for entry in _entries(folder):
-        if entry.is_dir():
-            yield from _misplaced_below(table, Path(entry.path))
+def _misplaced_below(table: Table, zone: Folder, folder: Path) -> Iterator[LandedFile]:
+    for entry in zone.entries(folder):
+        if entry.is_dir:
+            yield from _misplaced_below(table, zone, entry.path)
         else:
             yield from _misplaced(table, entry)
 
@@ -716,6 +745,7 @@ def _read_manifest(table: Table, manifest_dir: Path) -> dict[Path, LandedFile]:
             rows=row["rows"],
             rows_digest=row["rows_digest"],
             reason=row["reason"],
+            url=row.get("url"),
         )
         for row in listed.to_pylist()
     }
@@ -735,6 +765,7 @@ def _write_manifest(table: Table, manifest_dir: Path, files: Sequence[LandedFile
                 "rows_digest": file.rows_digest,
                 "refused": file.refused,
                 "reason": file.reason,
+                "url": file.url,
             }
             for file in files
         ],

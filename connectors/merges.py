@@ -5,8 +5,9 @@ merge, which puts one file in the place of several. So whoever lists and reads f
 does so ``beside_others``, and whoever merges does so ``alone``; both are operating-system locks,
 which die with their process. Before a merge takes anything away it writes down what: a process
 killed there leaves the note, and the next one, whatever it came to do, first finishes the removal.
-So no row is ever seen twice or not at all. Not here: which files are merged, and into what
-(``connectors.compaction``).
+So no row is ever seen twice or not at all. Locks are of one machine: of a landing zone at a store,
+machines that land and build may be many and see the notes there, but one of them merges. Not here:
+which files are merged, and into what (``connectors.compaction``).
 """
 
 from __future__ import annotations
@@ -19,87 +20,110 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-from connectors.files import sync_folder, write_atomically
+from connectors.files import working_folder
+from connectors.zones import MERGES, Folder, as_zone
 
-_FOLDER: Final = ".merges"
 _LOCK: Final = "lock"
 
 
 @contextlib.contextmanager
-def beside_others(landing_dir: Path, *, only_if_known: bool = False) -> Iterator[None]:
+def beside_others(landing: Path | Folder, *, only_if_known: bool = False) -> Iterator[None]:
     """Hold while listing, reading or adding landed files; waits while files are being merged.
 
     With ``only_if_known`` nothing is made in a landing zone where nothing was landed or merged by
-    this program, which may be read-only. Raises ``OSError``.
+    this program, which may be read-only. Raises ``OSError``, ``StoreError``.
     """
-    if only_if_known and not (landing_dir / _FOLDER / _LOCK).exists():
+    zone = as_zone(landing)
+    if only_if_known and not zone.is_shared and not (zone.folder / MERGES / _LOCK).exists():
         yield
         return
     while True:
-        if _notes(landing_dir):
-            with alone(landing_dir):
+        if _notes(zone):
+            with alone(zone):
                 pass
-        with _locked(landing_dir, fcntl.LOCK_SH):
+        with _locked(zone, fcntl.LOCK_SH):
             # A merge may have been killed between the two.
-            if not _notes(landing_dir):
+            if not _notes(zone):
                 yield
                 return
 
 
 @contextlib.contextmanager
-def alone(landing_dir: Path) -> Iterator[None]:
+def alone(landing: Path | Folder) -> Iterator[None]:
     """Hold while files are merged; waits for all others. Settles first what was cut short."""
-    with _locked(landing_dir, fcntl.LOCK_EX):
-        for note in _notes(landing_dir):
-            _settle(landing_dir, note)
+    zone = as_zone(landing)
+    with _locked(zone, fcntl.LOCK_EX):
+        for note in _notes(zone):
+            _settle(zone, note)
         yield
 
 
+def sweep_if_alone(zone: Folder) -> None:
+    """Take copies away of what is no more, unless somebody may be reading them just now."""
+    if not zone.stale:
+        return
+    with contextlib.suppress(BlockingIOError), _locked(zone, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        zone.sweep()
+
+
 def replace_files(
-    landing_dir: Path, whole: Path, target: Path, originals: Sequence[tuple[Path, str]]
+    zone: Folder, whole: Path, target: Path, originals: Sequence[tuple[Path, str]]
 ) -> None:
     """Put the finished file ``whole`` at ``target`` and take away the originals it stands for.
 
     ``originals`` are paths with their sha256; a file that says something else by then is left.
-    ``whole`` must lie on the same file system and be on the disk already. Only for whoever is
-    ``alone``. Raises ``OSError``; whenever it stops, what is landed is still complete.
+    ``whole`` must lie in a working folder of the zone and be on the disk already. Only for whoever
+    is ``alone``. Raises ``OSError``, ``StoreError``; whenever it stops, what is landed is still
+    complete.
     """
     with whole.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    note = landing_dir / _FOLDER / f"{uuid.uuid4().hex}.json"
+    note = zone.folder / MERGES / f"{uuid.uuid4().hex}.json"
     text = json.dumps(
         {
-            "merged": {"path": str(target.relative_to(landing_dir)), "sha256": digest},
+            "merged": {"path": str(target.relative_to(zone.folder)), "sha256": digest},
             "originals": [
-                {"path": str(path.relative_to(landing_dir)), "sha256": sha256}
+                {"path": str(path.relative_to(zone.folder)), "sha256": sha256}
                 for path, sha256 in originals
             ],
         },
         indent=1,
     )
-    write_atomically(note, text.encode())
-    whole.replace(target)
-    sync_folder(target.parent)
-    _settle(landing_dir, note)
+    _write_note(zone, note, text)
+    zone.add(whole, target)
+    if zone.is_shared:
+        # Another machine that saw the note while the merged file was on its way has dropped it.
+        _write_note(zone, note, text)
+    _settle(zone, note)
 
 
-def _settle(landing_dir: Path, note: Path) -> None:
+def _write_note(zone: Folder, note: Path, text: str) -> None:
+    def fill(stream: BinaryIO) -> None:
+        stream.write(text.encode())
+
+    with working_folder(zone.folder) as room:
+        zone.write(note, fill, room=room)
+
+
+def _settle(zone: Folder, note: Path) -> None:
     """Finish what a note says: the originals go if the merged file is there, else they stay."""
-    said = json.loads(note.read_text())
-    if _is(landing_dir / said["merged"]["path"], said["merged"]["sha256"]):
-        for original in said["originals"]:
-            path = landing_dir / original["path"]
-            if _is(path, original["sha256"]):
-                path.unlink()
-        for folder in {(landing_dir / original["path"]).parent for original in said["originals"]}:
-            sync_folder(folder)
-    note.unlink()
-    sync_folder(note.parent)
+    try:
+        said = json.loads(note.read_text())
+    except FileNotFoundError:
+        return  # another machine has settled it
+    merged = zone.folder / said["merged"]["path"]
+    originals = {zone.folder / one["path"]: one["sha256"] for one in said["originals"]}
+    zone.refresh(*{path.parent for path in (merged, *originals)}, while_merging=True)
+    if _is(zone, merged, said["merged"]["sha256"]):
+        zone.remove([path for path, sha256 in originals.items() if _is(zone, path, sha256)])
+    zone.remove([note])
 
 
-def _is(path: Path, sha256: str) -> bool:
+def _is(zone: Folder, path: Path, sha256: str) -> bool:
+    if zone.stat(path) is None:
+        return False
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest() == sha256
@@ -107,15 +131,15 @@ def _is(path: Path, sha256: str) -> bool:
         return False
 
 
-def _notes(landing_dir: Path) -> list[Path]:
-    return sorted(
-        path for path in (landing_dir / _FOLDER).glob("*.json") if not path.name.startswith(".")
-    )
+def _notes(zone: Folder) -> list[Path]:
+    folder = zone.folder / MERGES
+    zone.refresh(folder, while_merging=True)
+    return [entry.path for entry in zone.entries(folder) if entry.name.endswith(".json")]
 
 
 @contextlib.contextmanager
-def _locked(landing_dir: Path, how: int) -> Iterator[None]:
-    path = landing_dir / _FOLDER / _LOCK
+def _locked(zone: Folder, how: int) -> Iterator[None]:
+    path = zone.folder / MERGES / _LOCK
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

@@ -19,6 +19,7 @@ from typing import Any
 import click
 
 from connectors.book import BookError, EditText, load_book, propose_edit, render_words
+from connectors.objects import StoreError
 from exporters import disputes
 from exporters.close import CloseError, RefusedError
 from exporters.ledger import Ledger, LedgerError, actions
@@ -74,6 +75,7 @@ from orchestration.steps import (
     show_landed,
     show_what_if,
 )
+from orchestration.stores import landed_files
 from orchestration.terminal import DONE, FAILURE, NEEDS_PERSON, WRONG_USE, Terminal
 from orchestration.warehouse import sites_read_nightly
 
@@ -685,8 +687,9 @@ def explain_line(
     """
     from exporters.explain import ExplainError, explain, page
 
+    landed = landed_files(app.data_dir)
     try:
-        told = explain(app.data_dir.marts, app.data_dir.root, line_key, day=day, machine=machine)
+        told = explain(app.data_dir.marts, landed, line_key, day=day, machine=machine)
     except ExplainError as error:
         raise click.UsageError(str(error)) from error
     if app.terminal.as_json:
@@ -1083,7 +1086,7 @@ def main() -> None:
     except (ActionError, CloseError, SettingsError) as error:
         terminal.error(str(error))
         code = WRONG_USE
-    except (StorageError, StorageUnreachableError) as error:
+    except (StorageError, StorageUnreachableError, StoreError) as error:
         terminal.error(str(error))
         code = FAILURE
     except LedgerError as error:

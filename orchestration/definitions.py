@@ -57,6 +57,7 @@ def build_definitions(data_dir: DataDir) -> dg.Definitions:
             warehouse.build_context,
             warehouse.dbt_models,
             warehouse.published_marts,
+            warehouse.remote_marts,
             *billing_assets(data_dir),
             *invoicing_assets(data_dir),
             bank_files,

@@ -22,6 +22,7 @@ from connectors.manifest import list_key
 from connectors.tables import READINGS
 from exporters.marts import Marts, MartsError, open_marts
 from orchestration.settings import DataDir
+from orchestration.stores import landing_zone
 
 _ENERGY = ("energy", "power")
 _READINGS = """
@@ -276,7 +277,7 @@ def _files(data_dir: DataDir, site_id: str, first: date, last: date) -> tuple[li
         refused = {row["path"]: row["refused"] for row in rows.to_pylist()}
     used: list[str] = []
     unlisted = 0
-    for file in list_key(READINGS, data_dir.landing.resolve(), site_id):
+    for file in list_key(READINGS, landing_zone(data_dir), site_id):
         if file.refused or file.date is None or not since <= file.date <= last:
             continue
         path = str(file.path)

@@ -13,6 +13,7 @@ from exporters.statements.evidence import Book, Evidence, evidence
 from orchestration.bookdiff import book_of_version
 from orchestration.ledger import open_ledger
 from orchestration.settings import DataDir, code_version
+from orchestration.stores import landed_files
 
 
 def evidence_of(data_dir: DataDir, statement: str, *, out: Path | None) -> Evidence:
@@ -39,6 +40,7 @@ def evidence_of(data_dir: DataDir, statement: str, *, out: Path | None) -> Evide
             opened,
             statement,
             data_dir=data_dir.root,
+            landed=landed_files(data_dir),
             books=books,
             out=out,
             code_version=code_version(),

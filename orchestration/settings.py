@@ -61,6 +61,23 @@ class DataDir:
         return self.root / "landing"
 
     @property
+    def landing_url(self) -> str | None:
+        """`M2C_LANDING_URL`: a landing zone elsewhere than in `landing`, in a folder or at a
+        store."""
+        return os.environ.get("M2C_LANDING_URL") or None
+
+    @property
+    def landing_copy(self) -> Path:
+        """The copy of a landing zone at an object store, which may be removed at any time that
+        nothing runs."""
+        return self.root / "cache" / "landing"
+
+    @property
+    def published_url(self) -> str | None:
+        """`M2C_PUBLISHED_URL`: where the published marts are put besides."""
+        return os.environ.get("M2C_PUBLISHED_URL") or None
+
+    @property
     def rejected(self) -> Path:
         return self.root / "rejected"
 

@@ -23,6 +23,7 @@ from exporters.reconcile.kept import heads_in_marts, keep_marts
 from orchestration.ledger import open_ledger
 from orchestration.locks import hold
 from orchestration.settings import DataDir, SettingsError, code_version
+from orchestration.stores import landing_zone
 
 _CONTEXT_SCHEMA = pa.schema(
     [
@@ -52,9 +53,9 @@ def sites_read_nightly(data_dir: DataDir) -> frozenset[str]:
 
 
 def refresh_manifest(data_dir: DataDir) -> Manifest:
-    """List the landed batches, checking those not seen before."""
+    """List the landed batches, checking those not seen before. Raises StoreError."""
     with hold(data_dir.locks, "warehouse", purpose="listing landed batches"):
-        return scan(data_dir.landing, data_dir.manifest)
+        return scan(landing_zone(data_dir), data_dir.manifest)
 
 
 def compact_landing(
@@ -77,14 +78,10 @@ def compact_landing(
         # An orphan of a killed run may still be reading.
         hold(data_dir.locks, "dbt", purpose="merging landed files"),
     ):
-        done = compact(
-            data_dir.landing,
-            scan(data_dir.landing, data_dir.manifest),
-            before=before or over,
-            dry_run=dry_run,
-        )
+        zone = landing_zone(data_dir, to_write=not dry_run)
+        done = compact(zone, scan(zone, data_dir.manifest), before=before or over, dry_run=dry_run)
         if done.days and not dry_run:
-            scan(data_dir.landing, data_dir.manifest)
+            scan(zone, data_dir.manifest)
     return done
 
 

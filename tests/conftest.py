@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -24,6 +25,9 @@ from tests.wire import (  # noqa: F401 - hooks and fixtures of the whole run
     pytest_testnodedown,
     requests_are_as_described,
 )
+
+if TYPE_CHECKING:
+    from tests.s3 import S3
 
 INSTALL = "PostgreSQL is not installed: apt-get install postgresql, or pip install pgserver"
 TEMPLATE = "ledger_template"
@@ -94,3 +98,12 @@ def ledger_url(ledger_engine: str, tmp_path: Path, request: pytest.FixtureReques
     if ledger_engine == "postgresql":
         return str(request.getfixturevalue("postgres").new_ledger())
     return f"sqlite:///{tmp_path}/ledger/ledger.sqlite"
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """A local S3-compatible server, started once a session (of each worker)."""
+    from tests.s3 import s3_server  # takes a second to load
+
+    with s3_server() as server:
+        yield server

@@ -21,6 +21,7 @@ from exporters.explain.model import (
     Row,
     UnknownLineError,
 )
+from exporters.landed import LandedFiles
 from exporters.line_keys import original_key
 from exporters.marts import Marts, reading
 
@@ -29,7 +30,7 @@ _NEAR: Final = 3
 
 def explain(
     marts: Marts | Path,
-    data_dir: Path,
+    data_dir: Path | LandedFiles,
     line_key: str,
     *,
     day: date | None = None,
@@ -37,17 +38,17 @@ def explain(
 ) -> Explanation:
     """Take a statement line apart.
 
-    `data_dir` is where the landed files' paths begin. With `day` (on the contract's clock; of index
-    lines, UTC) or `machine` the readings behind are read too. Raises UnknownLineError for a key
-    that no line has, ExplainError for a day or machine that the line has nothing of, MartsError
-    where the marts or a landed file that they name are missing.
+    `data_dir` is where the landed files' paths begin, or says how they are read. With `day` (on the
+    contract's clock; of index lines, UTC) or `machine` the readings behind are read too. Raises
+    UnknownLineError for a key that no line has, ExplainError for a day or machine that the line has
+    nothing of, MartsError where the marts or a landed file that they name are missing.
     """
     with reading(marts) as opened:
-        return _explain(opened, data_dir, line_key, day, machine)
+        return _explain(opened, LandedFiles.of(data_dir), line_key, day, machine)
 
 
 def _explain(
-    marts: Marts, data_dir: Path, line_key: str, day: date | None, machine: str | None
+    marts: Marts, landed: LandedFiles, line_key: str, day: date | None, machine: str | None
 ) -> Explanation:
     line = facts.line(marts, line_key)
     calc = facts.calculation(marts, original_key(line_key))
@@ -80,9 +81,9 @@ def _explain(
         if adjusts or len(under_key.rows) > 1 or under_key.agrees is not True:
             found.append(under_key)
     if calc is not None:
-        found += levels(marts, data_dir, calc)
+        found += levels(marts, landed, calc)
         if day is not None or machine is not None:
-            found += reading_levels(marts, data_dir, calc, day=day, machine=machine)
+            found += reading_levels(marts, landed, calc, day=day, machine=machine)
     elif day is not None or machine is not None:
         raise ExplainError(f"line {line_key} is not rated any more: it has no readings behind it")
     return Explanation(

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 from exporters.explain import facts
@@ -27,9 +26,10 @@ from exporters.explain.figures import (
     utc_days,
 )
 from exporters.explain.landed import Interval, intervals, read_readings
-from exporters.explain.levels import METERED, local_span, relative
+from exporters.explain.levels import METERED, local_span
 from exporters.explain.model import ExplainError, Level, Row, added
 from exporters.explain.parts import Span, overlap, parts
+from exporters.landed import LandedFiles
 from exporters.marts import Marts
 
 # How far beyond the asked span is read, one after the other.
@@ -60,7 +60,7 @@ class _Asked:
 
 
 def reading_levels(
-    marts: Marts, data_dir: Path, calc: Row, *, day: date | None, machine: str | None
+    marts: Marts, landed: LandedFiles, calc: Row, *, day: date | None, machine: str | None
 ) -> list[Level]:
     """Landed readings of a day, of a machine, or of a machine on a day, and their batches.
 
@@ -82,13 +82,13 @@ def reading_levels(
         files = facts.landed_files(marts, "readings", calc["site_id"], dates[0], dates[-1])
         paths = [file["path"] for file in files]
         found = _cut(
-            _intervals(marts, data_dir, calc, meters, asked, margin, paths, units), held, asked
+            _intervals(marts, landed, calc, meters, asked, margin, paths, units), held, asked
         )
         total = sum(whole if asked.is_all else counted for _, _, counted, whole in found)
         if asked.expected is None or _quantity(total) == asked.expected:
             break
     rows = [
-        _row(interval, machine_id, counted, whole, data_dir)
+        _row(interval, machine_id, counted, whole, landed)
         for interval, machine_id, counted, whole in found
         # Of an estimate only the part that is the contract's in the period is known here.
         if machine_id in asked.shown and (interval.only is None or whole)
@@ -192,7 +192,7 @@ def _counting(marts: Marts, calc: Row, span: Span, of_day: Row | None) -> tuple[
 
 def _intervals(
     marts: Marts,
-    data_dir: Path,
+    landed: LandedFiles,
     calc: Row,
     meters: Sequence[str],
     asked: _Asked,
@@ -204,7 +204,7 @@ def _intervals(
     metric, site = calc["metric"], calc["site_id"]
     return intervals(
         read_readings(
-            [data_dir / path for path in paths],
+            landed.paths(paths),
             meters=meters,
             metric=metric,
             from_us=microseconds(from_at),
@@ -255,7 +255,7 @@ def _cut(
 
 
 def _row(
-    interval: Interval, machine_id: str | None, counted: int, whole: int, data_dir: Path
+    interval: Interval, machine_id: str | None, counted: int, whole: int, landed: LandedFiles
 ) -> dict[str, Any]:
     last = interval.readings[-1] if interval.readings else None
     return {
@@ -284,7 +284,7 @@ def _row(
                 "source": reading.source,
                 "batch_id": reading.batch_id,
                 "fetched_at": from_microseconds(reading.ingested),
-                "file": relative(reading.file, data_dir),
+                "file": landed.name(reading.file),
             }
             for reading in interval.readings
         ],

@@ -28,6 +28,7 @@ from exporters.explain.figures import (
 )
 from exporters.explain.landed import read_events
 from exporters.explain.model import Level, Row, added, compared
+from exporters.landed import LandedFiles
 from exporters.marts import Marts
 
 METERED: Final = frozenset(
@@ -36,7 +37,7 @@ METERED: Final = frozenset(
 _HOUR_US: Final = 3_600_000_000
 
 
-def levels(marts: Marts, data_dir: Path, calc: Row) -> list[Level]:
+def levels(marts: Marts, landed: LandedFiles, calc: Row) -> list[Level]:
     """All levels of a line as rated now."""
     model = calc["charge_model"]
     if model in METERED:
@@ -48,7 +49,7 @@ def levels(marts: Marts, data_dir: Path, calc: Row) -> list[Level]:
     if model == "recurring" and calc["per"] in ("site", "machine"):
         return [_occupancy(marts, calc)]
     if model == "pass_through":
-        return [_events(marts, data_dir, calc)]
+        return [_events(marts, landed, calc)]
     if model in ("percentage", "discount", "minimum_commit"):
         return [_bases(marts, calc)]
     return []
@@ -349,12 +350,12 @@ def _bases(marts: Marts, calc: Row) -> Level:
     )
 
 
-def _events(marts: Marts, data_dir: Path, calc: Row) -> Level:
+def _events(marts: Marts, landed: LandedFiles, calc: Row) -> Level:
     found = facts.events(marts, calc)
-    landed = _landed_events(marts, data_dir, calc, found)
+    versions_of = _landed_events(marts, landed, calc, found)
     rows: list[dict[str, Any]] = []
     for event in found:
-        versions = landed[event["event_id"]]
+        versions = versions_of[event["event_id"]]
         # Of the landed versions the last one counts; those before it were restated.
         last = versions[-1] if versions else None
         rows.append(
@@ -398,7 +399,7 @@ def _events(marts: Marts, data_dir: Path, calc: Row) -> Level:
 
 
 def _landed_events(
-    marts: Marts, data_dir: Path, calc: Row, events: list[dict[str, Any]]
+    marts: Marts, landed: LandedFiles, calc: Row, events: list[dict[str, Any]]
 ) -> dict[str, list[dict[str, Any]]]:
     by_event: dict[str, list[dict[str, Any]]] = defaultdict(list)
     if not events:
@@ -406,13 +407,13 @@ def _landed_events(
     days = [event["occurred_at"].date() for event in events]
     files = facts.landed_files(marts, "charge_events", calc["site_id"], min(days), max(days))
     for row in read_events(
-        [data_dir / file["path"] for file in files], [event["event_id"] for event in events]
+        landed.paths(file["path"] for file in files), [event["event_id"] for event in events]
     ):
         by_event[row["event_id"]].append(
             {
                 "batch_id": row["batch_id"],
                 "fetched_at": from_microseconds(row["fetched_us"]),
-                "file": relative(row["file"], data_dir),
+                "file": landed.name(row["file"]),
                 "occurred_at": from_microseconds(row["occurred_us"]),
                 **{
                     name: row[name]
@@ -508,12 +509,6 @@ def issued_level(marts: Marts, line: Row, original_key: str, calc: Row | None) -
 
 
 @cache
-def relative(path: str, data_dir: Path) -> str:
-    """A landed file's path from the data dir on, if it lies there."""
-    file = Path(path)
-    return str(file.relative_to(data_dir)) if file.is_relative_to(data_dir) else path
-
-
 def local_span(start: datetime, end: datetime, clock: str) -> tuple[date, date]:
     """First and last day of a clock that [start, end) touches."""
     zone = ZoneInfo(clock)

@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,7 @@ from orchestration.backups.store import Store
 from orchestration.ledger import open_ledger
 from orchestration.locks import SWITCHING, hold
 from orchestration.settings import Clock, DataDir
+from orchestration.stores import Lacking, lacking_at_url
 
 PARTS: Final = ("landing", "book", "rejected")  # of the set, beside the ledger
 DERIVED: Final = ("warehouse", "published")
@@ -51,6 +52,7 @@ class PutBack:
     dry_run: bool
     aside: Path | None = None
     ledger: Restored | None = None
+    lacking: Lacking | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -66,8 +68,9 @@ class PutBack:
             "ledger_kept_aside": str(self.ledger.kept_aside)
             if self.ledger and self.ledger.kept_aside
             else None,
+            "lacking_at_url": [] if self.lacking is None else list(self.lacking.paths),
             "words": self.describe(),
-            "exit_code": 0,
+            "exit_code": int(self.lacking is not None),
         }
 
     def describe(self) -> list[str]:
@@ -89,6 +92,8 @@ class PutBack:
                 "--apply and issue are refused until the ledger is reconciled with what was sent "
                 "since"
             )
+        if self.lacking is not None:
+            lines.append(f"for a person: {self.lacking.describe()}")
         lines.append("next: m2c build, then m2c reconcile")
         return lines
 
@@ -108,8 +113,30 @@ def put_back(
 
     Everything is verified before anything is touched. force: also where the data dir holds
     something, which is kept aside. Raises BackupError naming each file that differs, LedgerError,
-    LockBusyError, OSError.
+    LockBusyError, OSError; StoreError where M2C_LANDING_URL cannot be compared, when all else is
+    done.
     """
+    done = _put_back(data_dir, source, clock, actor, name, force, dry_run, on_wait)
+    if dry_run:
+        return done
+    landed = {
+        entry.path.removeprefix("landing/"): entry.size
+        for entry in done.manifest.files
+        if entry.path.startswith("landing/")
+    }
+    return replace(done, lacking=lacking_at_url(data_dir, landed))
+
+
+def _put_back(
+    data_dir: DataDir,
+    source: Path,
+    clock: Clock,
+    actor: Actor,
+    name: str | None,
+    force: bool,
+    dry_run: bool,
+    on_wait: Callable[[str], None] | None,
+) -> PutBack:
     work = _Work(data_dir, clock, actor, on_wait)
     if work.is_switching() and not dry_run:
         return work.finish(source, name)

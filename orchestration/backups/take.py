@@ -19,6 +19,8 @@ from typing import Any, Final
 from connectors.book import BookError, load_book
 from connectors.files import write_atomically
 from connectors.merges import beside_others
+from connectors.tables import TABLES
+from connectors.zones import Folder, files_of
 from exporters.ledger import KnownHead, Ledger, restored
 from exporters.ledger.copies import LedgerCopy, back_up, in_words
 from orchestration.backups.manifest import LEDGER, BackupError, Entry, Manifest, under
@@ -26,6 +28,7 @@ from orchestration.backups.store import Store
 from orchestration.ledger import open_ledger
 from orchestration.locks import hold
 from orchestration.settings import Clock, DataDir, SettingsError, code_version
+from orchestration.stores import landing_zone
 
 WAIT_SECONDS: Final = 3600
 BULK_PASSES: Final = 5
@@ -103,12 +106,13 @@ def take_backup(
         raise SettingsError(
             f"{data_dir.root} is no data dir: it has no folder book (see --data-dir)"
         )
-    for part in (data_dir.book, data_dir.landing, data_dir.rejected, data_dir.warehouse):
+    zone = landing_zone(data_dir)
+    for part in (data_dir.book, zone.folder, data_dir.rejected, data_dir.warehouse):
         if target.is_relative_to(part.resolve()):
             raise SettingsError(f"a backup cannot lie in {part}: name a folder outside of it")
     store = Store(target)
     with store.writing():
-        work = _Work(data_dir, store, on_wait)
+        work = _Work(data_dir, zone, store, on_wait)
         for _ in range(BULK_PASSES):
             if not work.copy_bulk():
                 break
@@ -121,6 +125,11 @@ def take_backup(
         notes.append(
             "this backup lies in the data dir itself and is lost with it: name a folder on another "
             "disk (m2c backup DIR, or M2C_BACKUP_DIR)"
+        )
+    if data_dir.landing_url is not None:
+        notes.append(
+            f"the landed files are those of {zone.name_of(zone.folder)}, whole; a restore puts "
+            "them into the folder landing, and changes nothing there"
         )
     return Taken(
         path=path,
@@ -135,9 +144,14 @@ def take_backup(
 
 class _Work:
     def __init__(
-        self, data_dir: DataDir, store: Store, on_wait: Callable[[str], None] | None
+        self,
+        data_dir: DataDir,
+        zone: Folder,
+        store: Store,
+        on_wait: Callable[[str], None] | None,
     ) -> None:
-        self._data_dir, self._store, self._on_wait = data_dir, store, on_wait
+        self._data_dir, self._zone = data_dir, zone
+        self._store, self._on_wait = store, on_wait
         previous = store.newest()
         self._previous = previous
         self._known = {} if previous is None else previous.by_path()
@@ -145,8 +159,7 @@ class _Work:
 
     def copy_bulk(self) -> int:
         """Copy what the pool does not have of the landing zone; how many files."""
-        landing = self._data_dir.landing
-        with beside_others(landing, only_if_known=True):
+        with beside_others(self._zone, only_if_known=True):
             wanted = [found for found in self._landed() if self._unchanged(*found) is None]
         needed = sum(source.stat().st_size for source, _ in wanted if source.exists())
         free = self._store.free_bytes()
@@ -169,7 +182,7 @@ class _Work:
         with (
             self._hold("warehouse"),
             self._hold("book"),
-            beside_others(data_dir.landing, only_if_known=True),
+            beside_others(self._zone, only_if_known=True),
         ):
             now = clock().astimezone(UTC)
             files: list[Entry] = []
@@ -207,9 +220,23 @@ class _Work:
         )
 
     def _landed(self) -> Iterator[tuple[Path, str]]:
-        for folder in (self._data_dir.landing, self._data_dir.rejected):
-            for source in under(folder, with_hidden=False):
-                yield source, f"{folder.name}/{source.relative_to(folder).as_posix()}"
+        rejected = self._data_dir.rejected
+        for folder, name, files in (
+            (self._zone.folder, "landing", self._landing()),
+            (rejected, "rejected", under(rejected, with_hidden=False)),
+        ):
+            for source in files:
+                yield source, f"{name}/{source.relative_to(folder).as_posix()}"
+
+    def _landing(self) -> Iterator[Path]:
+        """The landing zone's files; of one at a store, its tables, each brought here."""
+        if not self._zone.is_shared:
+            yield from under(self._zone.folder, with_hidden=False)
+            return
+        folders = [self._zone.folder / table for table in TABLES]
+        self._zone.refresh(*folders)
+        for folder in folders:
+            yield from files_of(self._zone, folder)
 
     def _unchanged(self, source: Path, path: str) -> Entry | None:
         """The entry of a landed file that was copied before: they are never written to again."""

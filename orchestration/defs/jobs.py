@@ -33,7 +33,7 @@ _UNDER_WAY = [
 ]
 
 _inputs = dg.AssetSelection.assets("book", "landed_batches", "ledger_extract", "build_context")
-_marts = dg.AssetSelection.assets("published_marts")
+_marts = dg.AssetSelection.assets("published_marts", "remote_marts")
 _models = dg.AssetSelection.assets(dbt_models)
 _build = _inputs | _models | _marts
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from exporters.landed import LandedFiles
 from exporters.ledger import Ledger
 from exporters.ledger.types import jsonable
 from exporters.marts import Marts, reading
@@ -58,16 +59,18 @@ def evidence(
     statement: str,
     *,
     data_dir: Path,
+    landed: LandedFiles | None = None,
     books: Callable[[str | None], Iterable[Book]],
     out: Path | None = None,
     code_version: str,
 ) -> Evidence:
     """Write the evidence of a statement, named by id or number, and run it.
 
-    `data_dir` is where the landed files' paths begin. `books` gives, for the version that rated the
-    statement, the books to recompute by: they are tried in order until one comes out equal, the
-    first one's folder is kept if none does. `out` is the folder to write
-    (`<data_dir>/evidence/<statement>` if None); an earlier evidence folder there is replaced.
+    `data_dir` is where the landed files' paths begin, unless `landed` says how they are read.
+    `books` gives, for the version that rated the statement, the books to recompute by: they are
+    tried in order until one comes out equal, the first one's folder is kept if none does. `out` is
+    the folder to write (`<data_dir>/evidence/<statement>` if None); an earlier evidence folder
+    there is replaced.
     Raises EvidenceError, in words, if there is no such statement or `out` holds anything else;
     MartsError where marts or landed files are missing.
     """
@@ -88,7 +91,7 @@ def evidence(
                 continue  # nothing landed later: all rows are those up to then
             folder = Path(scratch) / str(number)
             folder.mkdir()
-            landing = Landing(root=data_dir, files=files, until=limit)
+            landing = Landing(root=data_dir, at=landed, files=files, until=limit)
             made = _write(folder, stated, landing, book, head, code_version, target)
             if kept is None or made.agrees:
                 kept = (made, folder)

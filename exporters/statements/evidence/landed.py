@@ -17,6 +17,7 @@ from typing import Final
 
 import duckdb
 
+from exporters.landed import LandedFiles
 from exporters.marts import BUILD_FIRST, MartsError
 from exporters.statements.evidence.inputs import Needs, write_places
 from exporters.statements.evidence.model import EvidenceError
@@ -35,7 +36,8 @@ _ROUNDS: Final = 60
 
 @dataclass(frozen=True, kw_only=True)
 class LandedFile:
-    """A landed file that a build read. `path` is below the data dir; `key` is its site or index."""
+    """A landed file that a build read. `path` is what the marts name it; `key` is its site or
+    index."""
 
     table: str
     key: str
@@ -45,12 +47,19 @@ class LandedFile:
 
 @dataclass(kw_only=True)
 class Landing:
-    """The landed files, and the instant up to which their rows count (None: all)."""
+    """The landed files, and the instant up to which their rows count (None: all). `root` is where
+    their paths begin, unless `at` says how they are read."""
 
     root: Path
     files: Sequence[LandedFile]
     until: datetime | None
     left_out: int = 0
+    at: LandedFiles | None = None
+
+    @property
+    def reached(self) -> LandedFiles:
+        """How the files are read."""
+        return self.at or LandedFiles(data_dir=self.root)
 
     def paths(
         self,
@@ -64,17 +73,18 @@ class Landing:
 
         Raises MartsError if one is not there any more.
         """
-        found = [
-            self.root / file.path
+        found = self.reached.paths(
+            file.path
             for file in self.files
             if file.table == table
             and (keys is None or file.key in keys)
             and first <= file.date <= last
-        ]
+        )
         gone = next((path for path in found if not path.is_file()), None)
         if gone is not None:
             raise MartsError(
-                f"{gone} is not there any more: its day may have been merged since; {BUILD_FIRST}"
+                f"{self.reached.name(str(gone))} is not there any more: its day may have been "
+                f"merged since; {BUILD_FIRST}"
             )
         return [str(path) for path in found]
 
@@ -104,7 +114,7 @@ def write_events(shop: Workshop, landing: Landing, needs: Needs, only: str | Non
         "landed_events",
         f"""
         with landed as (
-            select {columns.replace("filename", "substr(filename, $skip) as file")}
+            select {columns.replace("filename", f"{landing.reached.name_sql('filename')} as file")}
             from read_parquet($files, hive_partitioning = false, filename = true)
             where ($until is null or ingested_at <= $until)
         )
@@ -122,7 +132,6 @@ def write_events(shop: Workshop, landing: Landing, needs: Needs, only: str | Non
         )
         """,
         files=files,
-        skip=_skip(landing),
         until=landing.until,
         only=only,
         contracts=list(needs.contracts),
@@ -155,9 +164,9 @@ def write_index_prices(shop: Workshop, landing: Landing, needs: Needs) -> None:
         return
     shop.write(
         "landed_index_prices",
-        """
+        f"""
         select index_id, hour_start, price, currency, batch_id, ingested_at,
-            substr(filename, $skip) as file
+            {landing.reached.name_sql("filename")} as file
         from read_parquet($files, hive_partitioning = false, filename = true)
         where list_contains($indices, index_id)
             and ($until is null or ingested_at <= $until)
@@ -165,7 +174,6 @@ def write_index_prices(shop: Workshop, landing: Landing, needs: Needs) -> None:
             and hour_start at time zone 'UTC' < $last
         """,
         files=files,
-        skip=_skip(landing),
         indices=list(needs.indices),
         until=landing.until,
         first=needs.start,
@@ -289,16 +297,16 @@ class _Search:
     def _insert(self, condition: str, files: list[str], **given: object) -> None:
         if not files:
             return
+        named = self.landing.reached.name_sql("readings.filename")
         try:
             self.shop.execute(
                 f"""
                 insert into landed_readings
-                select {_READING.replace("readings.filename", "substr(readings.filename, $skip)")}
+                select {_READING.replace("readings.filename", named)}
                 from read_parquet($files, hive_partitioning = false, filename = true) as readings
                 {condition}
                 """,
                 files=files,
-                skip=_skip(self.landing),
                 metrics=self.metrics,
                 until=self.landing.until,
                 **given,
@@ -549,8 +557,3 @@ def _write(shop: Workshop, needs: Needs, first: datetime, last: datetime) -> Non
 
 def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day)  # noqa: DTZ001 - UTC without zone, as in the folder
-
-
-def _skip(landing: Landing) -> int:
-    """Where the part of a path below the data dir begins, counted from 1."""
-    return len(f"{landing.root}/") + 1

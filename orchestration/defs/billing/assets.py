@@ -7,6 +7,7 @@ from pydantic import Field
 from exporters.close import CloseReport, approve, decide, issue, poorly_measured
 from exporters.marts import Marts, open_marts
 from orchestration.dbt import OWNERS
+from orchestration.defs.retries import store_retried
 from orchestration.defs.warehouse.assets import POOL
 from orchestration.locks import hold
 from orchestration.papers import render_period, review_period
@@ -14,6 +15,7 @@ from orchestration.partitions import period_partitions
 from orchestration.reports import materialized
 from orchestration.resources import DataDirResource
 from orchestration.settings import DataDir, code_version
+from orchestration.stores import copy_statements
 
 _OWNERS = OWNERS["close"]
 
@@ -197,7 +199,10 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
         kinds={"pdf", "html", "excel"},
         partitions_def=periods,
         deps=[dg.AssetKey("published_marts")],
-        description="Each statement as PDF, HTML and XLSX, and the review sheet as it is now.",
+        description=(
+            "Each statement as PDF, HTML and XLSX, and the review sheet as it is now; issued ones "
+            "also at M2C_PUBLISHED_URL."
+        ),
     )
     def statement_reports(
         context: dg.AssetExecutionContext, data_dir: DataDirResource
@@ -206,9 +211,12 @@ def billing_assets(data_dir: DataDir) -> list[dg.AssetsDefinition]:
         rendered = render_period(layout, context.partition_key)
         with data_dir.open_ledger(acting_as="close") as ledger:
             review_period(layout, context.partition_key, ledger, previews=False)
+        with store_retried(context):
+            addresses = copy_statements(layout, context.partition_key, rendered)
         return dg.MaterializeResult(
             metadata={
                 "statements": len(rendered),
+                "files at M2C_PUBLISHED_URL": len(addresses),
                 "folder": dg.MetadataValue.path(str(layout.reports / context.partition_key)),
             }
         )

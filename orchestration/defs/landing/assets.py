@@ -16,6 +16,7 @@ from connectors.errors import SourceUnavailable
 from connectors.landing import SiteLanding, land_site
 from connectors.tables import READINGS
 from orchestration.dbt import OWNERS
+from orchestration.defs.retries import store_retried
 from orchestration.instance import FROM_TERMINAL_TAG
 from orchestration.partitions import landing_partitions
 from orchestration.queries import LATENESS
@@ -23,6 +24,7 @@ from orchestration.reports import materialized
 from orchestration.resources import DataDirResource
 from orchestration.settings import DataDir, parse_day
 from orchestration.sources import source_of
+from orchestration.stores import landing_zone
 from orchestration.warehouse import compact_landing
 
 _RETRIES = 3
@@ -78,17 +80,18 @@ def landing_asset(data_dir: DataDir) -> dg.AssetsDefinition:
         (site_id,) = site_ids
         book = load_book(layout.book)
         try:
-            result = land_site(
-                site_id,
-                book.sites[site_id].timezone,
-                source_of(book, site_id),
-                window=window,
-                landing_dir=layout.landing,
-                rejected_dir=layout.rejected,
-                env=os.environ,
-                clock=data_dir.clock(),
-                data_dir=layout.root,
-            )
+            with store_retried(context):
+                result = land_site(
+                    site_id,
+                    book.sites[site_id].timezone,
+                    source_of(book, site_id),
+                    window=window,
+                    landing_dir=landing_zone(layout, to_write=True),
+                    rejected_dir=layout.rejected,
+                    env=os.environ,
+                    clock=data_dir.clock(),
+                    data_dir=layout.root,
+                )
         except SourceUnavailable as error:
             if FROM_TERMINAL_TAG in context.run.tags:
                 raise  # a person is watching and can run it again

@@ -15,9 +15,11 @@ from orchestration import built, queries
 from orchestration import warehouse as inputs
 from orchestration.dbt import OWNERS, Translator
 from orchestration.dbt_runs import parsed_project
+from orchestration.defs.retries import store_retried
 from orchestration.locks import hold
 from orchestration.queries import LATENESS
 from orchestration.resources import DataDirResource
+from orchestration.stores import PUBLISHED_URL, copy_marts
 from orchestration.versions import first_build_of_version
 
 POOL = "warehouse"
@@ -57,10 +59,13 @@ def book(data_dir: DataDirResource) -> dg.MaterializeResult:
         )
     ],
 )
-def landed_batches(data_dir: DataDirResource) -> dg.MaterializeResult:
+def landed_batches(
+    context: dg.AssetExecutionContext, data_dir: DataDirResource
+) -> dg.MaterializeResult:
     """The manifest: one listing of every landed batch, those refused marked with the reason."""
-    manifest = inputs.refresh_manifest(data_dir.layout())
-    refused = "\n".join(f"- `{r.path}`: {r.reason}" for r in manifest.refused)
+    with store_retried(context):
+        manifest = inputs.refresh_manifest(data_dir.layout())
+    refused = "\n".join(f"- `{r.name}`: {r.reason}" for r in manifest.refused)
     report = manifest.as_dict()
     return dg.MaterializeResult(
         metadata={
@@ -206,6 +211,22 @@ def published_marts(data_dir: DataDirResource) -> dg.MaterializeResult:
                 ),
             ],
         )
+
+
+@dg.asset(
+    group_name="marts",
+    owners=OWNERS["marts"],
+    kinds={"duckdb"},
+    deps=[published_marts],
+)
+def remote_marts(
+    context: dg.AssetExecutionContext, data_dir: DataDirResource
+) -> dg.MaterializeResult:
+    """The published marts at `M2C_PUBLISHED_URL`, for those who do not see this machine's disk;
+    nothing without it."""
+    with store_retried(context):
+        address = copy_marts(data_dir.layout())
+    return dg.MaterializeResult(metadata={"url": address or f"{PUBLISHED_URL} is not set"})
 
 
 _LEFT_OVER = """

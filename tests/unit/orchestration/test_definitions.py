@@ -41,6 +41,7 @@ MARTS = {
         "payments",
         "plan_versions",
         "published_marts",
+        "remote_marts",
         "sites",
         "tax_rules",
     ),
@@ -59,17 +60,18 @@ MARTS = {
     *("credits", "landed_files", "line_machines", "reading_edits", "usage_batches", "usage_units"),
     *("statement_history", "suspended_machines"),
 }
+PUBLISHED = {"published_marts", "remote_marts"}
 JOBS = {
     "approve": {"approvals"},
     "backup": {"data_dir_backup"},
     "bank": {"bank_files"},
     "bounces": {"returned_mail"},
     "build": {
-        *("book", "landed_batches", "ledger_extract", "build_context", "published_marts"),
+        *("book", "landed_batches", "ledger_extract", "build_context", *PUBLISHED),
         *("alert_notices", "webhook_events"),
     },
     "close": {
-        *("book", "landed_batches", "ledger_extract", "build_context", "published_marts"),
+        *("book", "landed_batches", "ledger_extract", "build_context", *PUBLISHED),
         *("close_decisions", "review_sheet"),
     },
     "compact": {"compacted_days"},
@@ -78,7 +80,7 @@ JOBS = {
     "payments": {"payments_received"},
     "post_payments": {"bank_payments"},
     "publish": {"xero_invoices"},
-    "refresh": {"ledger_extract", "build_context", "published_marts"},
+    "refresh": {"ledger_extract", "build_context", *PUBLISHED},
     "remind": {"reminders"},
     "resume": {"machine_resumptions"},
     "suspend": {"machine_suspensions"},
@@ -145,7 +147,7 @@ def test_jobs_run_what_their_name_says(definitions: dg.Definitions) -> None:
     for job in repository.get_all_jobs():
         if not job.name.startswith("__"):
             keys = {key.to_user_string() for key in job.asset_layer.selected_asset_keys}
-            found[job.name] = keys - models - (MARTS - {"published_marts"}) - {"units"}
+            found[job.name] = keys - models - (MARTS - PUBLISHED) - {"units"}
     assert found == JOBS
 
 

@@ -6,6 +6,7 @@ with listed as (
         partition_key,
         date,
         path,
+        url,
         rows,
         refused,
         reason
@@ -16,6 +17,7 @@ with listed as (
         partition_key,
         date,
         path,
+        url,
         rows,
         refused,
         reason
@@ -26,6 +28,7 @@ with listed as (
         partition_key,
         date,
         path,
+        url,
         rows,
         refused,
         reason
@@ -38,7 +41,11 @@ select
     case when landing_table != 'index_prices' then partition_key end as site_id,
     case when landing_table = 'index_prices' then partition_key end as index_id,
     date as file_date,
-    case when left(path, length('{{ data_dir }}')) = '{{ data_dir }}' then substr(path, length('{{ data_dir }}') + 1) else path end as path,
+    case
+        when url is not null then url
+        when left(path, length('{{ data_dir }}')) = '{{ data_dir }}' then substr(path, length('{{ data_dir }}') + 1)
+        else path
+    end as path,
     cast(rows as bigint) as rows,
     refused,
     reason
