@@ -87,6 +87,8 @@ def end_dead_runs(
         if run is not None and not run.is_finished:
             _end(instance, run)
             ended.append(run_id)
+        else:  # Dagster failed it when its worker went, and leaves the slots for later
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
         liveness.forget(data_dir.locks, run_id)
     for record in _without_mark(instance, data_dir, now=now or datetime.now(UTC)):
         _end(instance, record.dagster_run)

@@ -1,7 +1,8 @@
 """Dagster's storage in PostgreSQL: runs, events and schedules of one data dir in one database.
 
-The tables and their migrations are those of dagster-postgres. Two things are ours. The driver is
-named: SQLAlchemy's default became psycopg 3, which cannot bind what dagster-postgres sends. And
+The tables and their migrations are those of dagster-postgres. Three things are ours. The driver is
+named: SQLAlchemy's default became psycopg 3, which cannot bind what dagster-postgres sends. The
+session is in UTC: the server's clock dates rows without a zone, and Dagster reads them as UTC. And
 the event log keeps a connection: dagster-postgres makes one for every event, a build has some six
 hundred, and over TLS each costs several trips to the server.
 """
@@ -52,8 +53,8 @@ class Storage(DagsterPostgresStorage):
 
 
 def with_driver(url: str) -> str:
-    """The URL with the driver that dagster-postgres is written for, and a limit to how long a
-    server that does not answer is waited for.
+    """The URL with the driver that dagster-postgres is written for, a session in UTC, and a limit
+    to how long a server that does not answer is waited for.
 
     Raises SettingsError for anything but a URL of PostgreSQL; the message has no password.
     """
@@ -72,4 +73,7 @@ def with_driver(url: str) -> str:
         raise SettingsError(f"{DAGSTER_URL} names no database (postgresql://…/database)")
     if "connect_timeout" not in parsed.query:
         parsed = parsed.update_query_dict({"connect_timeout": str(_CONNECT_SECONDS)})
+    options = parsed.query.get("options", ())
+    given = (options,) if isinstance(options, str) else options
+    parsed = parsed.update_query_dict({"options": " ".join((*given, "-c timezone=UTC"))})
     return parsed.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)

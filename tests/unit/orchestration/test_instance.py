@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, DagsterRunStatus, job, op
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter, job, op
 
 from orchestration import liveness
 from orchestration.instance import (
@@ -131,11 +131,28 @@ def test_runs_that_did_not_begin_are_left_alone(data_dir: DataDir) -> None:
 def test_a_mark_whose_run_had_ended_goes(data_dir: DataDir) -> None:
     with open_instance(data_dir) as instance:
         done = instance.create_run_for_job(idle, status=DagsterRunStatus.SUCCESS)
+        storage = instance.event_log_storage
+        storage.initialize_concurrency_limit_to_default("warehouse")
+        # A killed worker's run is failed by Dagster at once, and keeps its slot.
+        assert storage.claim_concurrency_slot("warehouse", done.run_id, "nothing").is_claimed
         for run_id in (done.run_id, "never-made"):
             Execution(data_dir, run_id).kill()
         assert end_dead_runs(instance, data_dir) == []
         assert liveness.marked(data_dir.locks) == set()
         assert _status(instance, done.run_id) == DagsterRunStatus.SUCCESS
+        assert storage.claim_concurrency_slot("warehouse", "next", "nothing").is_claimed
+
+
+def test_runs_are_dated_in_utc_whatever_the_servers_zone(data_dir: DataDir) -> None:
+    with open_instance(data_dir) as instance:
+        run = instance.create_run_for_job(idle)
+        near = timedelta(minutes=5)
+        now = datetime.now(UTC)
+        for dated in (
+            RunsFilter(updated_after=now - near, updated_before=now + near),
+            RunsFilter(created_after=now - near, created_before=now + near),
+        ):
+            assert [found.run_id for found in instance.get_runs(filters=dated)] == [run.run_id]
 
 
 def test_a_mark_until_exit_goes_with_its_process_and_is_taken_away(data_dir: DataDir) -> None:

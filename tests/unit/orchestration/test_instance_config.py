@@ -9,6 +9,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from dagster import DagsterInstance
+from sqlalchemy.engine import make_url
 
 from orchestration.cli import cli
 from orchestration.instance_config import as_text, compose, write
@@ -129,6 +130,10 @@ def test_the_url_keeps_what_it_says() -> None:
     assert "sslmode=verify-full" in driven
     assert "connect_timeout=10" in driven
     assert "connect_timeout=3" in with_driver("postgresql://h/d?connect_timeout=3")
+    options = make_url(with_driver("postgresql://h/d?options=-c%20search_path%3Dm2c")).query[
+        "options"
+    ]
+    assert options == "-c search_path=m2c -c timezone=UTC"
 
 
 def test_another_environment_does_not_change_where_history_is(tmp_path: Path, parts: Any) -> None:
