@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PERIOD = "2026-10"
 CLOSE = "2026-11-04T06:15:00+00:00"
-LAST_DAYS = ("2026-10-29", "2026-10-30", "2026-10-31", "2026-11-01")
+LAST_DAY = "2026-10-31"
 UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 
 
@@ -99,19 +99,18 @@ def sites(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[
 def production(
     demo: Any, sites: dict[str, str], postgres: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Production:
-    """The demo's month, whose last days are landed and which is closed and issued, all of it in
+    """The demo's month, whose last day is landed and which is closed and issued, all of it in
     PostgreSQL."""
     data_dir = tmp_path_factory.mktemp("production") / "data"
     place = type(demo.place)(data_dir)
     for name in ("book", "landing"):
         shutil.copytree(demo.place / name, place / name)
-    for day in LAST_DAYS:
-        for folder in (place / "landing").glob(f"*/*/date={day}"):
-            shutil.rmtree(folder)
+    for folder in (place / "landing").glob(f"*/*/date={LAST_DAY}"):
+        shutil.rmtree(folder)
     made = Production(place, postgres.new_database(), postgres.new_ledger())
     why = ("--by", "Kari Nordmann", "--reason", "checked against the contract")
     for arguments in (
-        ("land", "--from", LAST_DAYS[0], "--to", LAST_DAYS[-1]),
+        ("land", "--from", LAST_DAY, "--to", LAST_DAY),
         ("close", PERIOD),
         ("approve", f"ABAY/{PERIOD}/all", *why),
         ("issue", PERIOD),
@@ -188,14 +187,35 @@ def _present(pids: set[int]) -> set[int]:
     return {pid for pid in pids if Path(f"/proc/{pid}").exists()}
 
 
-def launch(production: Production, sites: dict[str, str], job: str) -> str:
-    """Put a run of a job in the queue; its id. Its steps are executed by one process, because one
-    for each takes longer than all of them do."""
-    before = set(production.runs())
+LAUNCH = """
+mutation Night($run: ExecutionParams!) {
+  first: launchRun(executionParams: $run) { ...told }
+  second: launchRun(executionParams: $run) { ...told }
+  third: launchRun(executionParams: $run) { ...told }
+}
+fragment told on LaunchRunResult {
+  __typename
+  ... on LaunchRunSuccess { run { runId } }
+  ... on PythonError { message }
+}
+"""
+
+
+def launch_three(production: Production, sites: dict[str, str], job: str) -> list[str]:
+    """Put three runs of a job in the queue, as the UI would; their ids, the oldest first. Their
+    steps are executed by one process, because one for each takes longer than all of them do."""
+    run = {
+        "selector": {
+            "repositoryLocationName": "orchestration.definitions",
+            "repositoryName": "__repository__",
+            "jobName": job,
+        },
+        "runConfigData": {"execution": {"config": {"in_process": {}}}},
+    }
     done = subprocess.run(
         [
-            *(BIN / "dagster", "job", "launch", "-m", "orchestration.definitions", "-j", job),
-            *("--config-json", json.dumps({"execution": {"config": {"in_process": {}}}})),
+            *(BIN / "dagster-graphql", "-m", "orchestration.definitions"),
+            *("--text", LAUNCH, "--variables", json.dumps({"run": run})),
         ],
         env=_environment(production, sites),
         cwd=ROOT,
@@ -204,8 +224,9 @@ def launch(production: Production, sites: dict[str, str], job: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    (run_id,) = set(production.runs()) - before
-    return run_id
+    told = json.loads(done.stdout)["data"]
+    assert {answer["__typename"] for answer in told.values()} == {"LaunchRunSuccess"}, told
+    return [told[name]["run"]["runId"] for name in ("first", "second", "third")]
 
 
 def _dbt_runs(production: Production) -> bool:
@@ -223,40 +244,37 @@ def test_the_daemon_takes_the_night_from_the_queue_and_kills_leave_nothing_behin
 ) -> None:
     statements, lines = production.place.statements(), production.place.lines()
 
-    first = launch(production, sites, "build")
-    second = launch(production, sites, "build")
-    assert {production.runs()[first], production.runs()[second]} == {"QUEUED"}
+    runs = launch_three(production, sites, "build")
+
+    def states() -> list[str]:
+        now = production.runs()
+        return [now[run] for run in runs]
+
+    assert states() == ["QUEUED"] * 3
     with daemon(production, sites):
         _wait(lambda: _dbt_runs(production), seconds=300, what="a build to run")
         # Builds wait for each other in the queue, though four runs might run.
-        states = production.runs()
-        assert sorted([states[first], states[second]]) == ["QUEUED", "STARTED"]
+        assert states() == ["STARTED", "QUEUED", "QUEUED"]
         assert production.claimed_slots() == 1
-        begun = first if states[first] == "STARTED" else second
         _kill(production.place.processes())
-    assert production.runs()[begun] == "STARTED"
+    assert states() == ["STARTED", "QUEUED", "QUEUED"]
     assert production.claimed_slots() == 1
     assert production.place.lines() == lines  # readers still have what was published
 
     # The machine is back. Its sensor ends what died, which frees the slot and the queue.
     with daemon(production, sites):
         _wait(
-            lambda: production.runs()[begun] == "FAILURE", seconds=300, what="the dead run to end"
+            lambda: states()[:2] == ["FAILURE", "STARTED"] and _dbt_runs(production),
+            seconds=300,
+            what="the dead run to end and the next one to run",
         )
-        _wait(lambda: _dbt_runs(production), seconds=300, what="the waiting run to run")
         _kill({_worker(production)})
         _wait(
-            lambda: not any(s in UNFINISHED for s in production.runs().values()),
-            seconds=300,
-            what="the run of the killed worker to end",
+            lambda: not any(state in UNFINISHED for state in states()),
+            seconds=600,
+            what="the run of the killed worker to end, and the last one",
         )
-        third = launch(production, sites, "build")
-        _wait(
-            lambda: production.runs()[third] not in UNFINISHED, seconds=600, what="the last build"
-        )
-        assert production.runs()[third] == "SUCCESS"
-    ended = {run: state for run, state in production.runs().items() if state == "FAILURE"}
-    assert set(ended) == {first, second}
+        assert states() == ["FAILURE", "FAILURE", "SUCCESS"]
     assert production.claimed_slots() == 0
     assert production.place.statements() == statements
     assert production.place.lines() == lines
