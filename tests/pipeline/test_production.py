@@ -97,22 +97,21 @@ def sites(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[
 
 @pytest.fixture(scope="module")
 def production(
-    demo: Any, sites: dict[str, str], postgres: Any, tmp_path_factory: pytest.TempPathFactory
+    month: Any, sites: dict[str, str], postgres: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Production:
     """The demo's month, whose last day is landed and which is closed and issued, all of it in
-    PostgreSQL."""
+    PostgreSQL. The warehouse is not built from nothing: it knows another ledger, and all but what
+    that changes."""
     data_dir = tmp_path_factory.mktemp("production") / "data"
-    place = type(demo.place)(data_dir)
-    for name in ("book", "landing"):
-        shutil.copytree(demo.place / name, place / name)
+    place = type(month.place)(data_dir)
+    for name in ("book", "landing", "warehouse"):
+        shutil.copytree(month.place / name, place / name)
     for folder in (place / "landing").glob(f"*/*/date={LAST_DAY}"):
         shutil.rmtree(folder)
     made = Production(place, postgres.new_database(), postgres.new_ledger())
-    why = ("--by", "Kari Nordmann", "--reason", "checked against the contract")
     for arguments in (
         ("land", "--from", LAST_DAY, "--to", LAST_DAY),
         ("close", PERIOD),
-        ("approve", f"ABAY/{PERIOD}/all", *why),
         ("issue", PERIOD),
     ):
         answer = place.run(*arguments, "--json", **made.env, **sites)
@@ -212,10 +211,11 @@ def launch_three(production: Production, sites: dict[str, str], job: str) -> lis
         },
         "runConfigData": {"execution": {"config": {"in_process": {}}}},
     }
+    answer = production.place.data_dir.parent / "launched.json"
     done = subprocess.run(
         [
             *(BIN / "dagster-graphql", "-m", "orchestration.definitions"),
-            *("--text", LAUNCH, "--variables", json.dumps({"run": run})),
+            *("--text", LAUNCH, "--variables", json.dumps({"run": run}), "--output", answer),
         ],
         env=_environment(production, sites),
         cwd=ROOT,
@@ -224,8 +224,8 @@ def launch_three(production: Production, sites: dict[str, str], job: str) -> lis
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)["data"]
-    assert {answer["__typename"] for answer in told.values()} == {"LaunchRunSuccess"}, told
+    told = json.loads(answer.read_text())["data"]
+    assert {launched["__typename"] for launched in told.values()} == {"LaunchRunSuccess"}, told
     return [told[name]["run"]["runId"] for name in ("first", "second", "third")]
 
 
