@@ -26,8 +26,9 @@ FILES = "select path from landed_files order by path"
 
 
 @pytest.fixture(scope="module")
-def in_folder(shared: Shared) -> Made:
-    """A small fleet landed by hand and built from its own folder. Not to be written to."""
+def in_folder(shared: Shared, s3: S3) -> Made:
+    """A small fleet landed by hand and built from its own folder, whose marts are to be published
+    where nothing takes them. Not to be written to."""
 
     def make(place: Place) -> dict[str, Any]:
         fleet = Fleet(DataDir(place.data_dir))
@@ -36,7 +37,8 @@ def in_folder(shared: Shared) -> Made:
             for site in ("OSL", "KTM"):
                 fleet.land(site, day, batch="b1", seed=day)
         fleet.land("OSL", 2, batch="b2", seed=77)
-        return {"build": place.run("build", "--json", **NOW)}
+        env = {**NOW, **s3.env, "M2C_PUBLISHED_URL": "s3://no-such-bucket/marts"}
+        return {"build": place.run("build", "--json", **env)}
 
     return shared.get("fleet-in-folder", make)
 
@@ -77,7 +79,6 @@ def test_same_lines_from_the_store_and_marts_at_their_url(
     in_folder: Made, s3: S3, tmp_path: Path
 ) -> None:
     plain = in_folder.place
-    assert in_folder.answers["build"].code == 0, in_folder.answers["build"].err
     store = AtStore(s3, plain, tmp_path)
     built = store.run("build", "--json")
     assert built.code == 0, built.err
@@ -150,17 +151,17 @@ def landed_rows(folder: Path) -> list[tuple[Any, ...]]:
 def test_failures_are_told_and_lose_nothing(in_folder: Made, s3: S3, tmp_path: Path) -> None:
     place = in_folder.place.copy_to(tmp_path / "data")
     env = {**NOW, **s3.env}
-    (place / "published" / "marts.duckdb").unlink()
-    failed = place.run("build", "--json", **env, M2C_PUBLISHED_URL="s3://no-such-bucket/marts")
+    failed = in_folder.answers["build"]
     assert failed.code == 3
     assert "s3://no-such-bucket/marts/marts.duckdb: not there: " in failed.err
     assert "The marts are published here" in failed.err
-    assert place.published(LINES) == in_folder.place.published(LINES)
+    lines = place.published(LINES)
+    assert len(lines) > 0
 
     lost = place.run("build", "--json", **env, M2C_LANDING_URL="s3://no-such-bucket/landing")
     assert lost.code == 3
     assert "s3://no-such-bucket/landing/.merges: not there: " in lost.err
-    assert place.published(LINES) == in_folder.place.published(LINES)
+    assert place.published(LINES) == lines
     wrong = place.run("build", "--json", **env, M2C_LANDING_URL="s4://bucket")
     assert wrong.code == 2
     assert "M2C_LANDING_URL: s4://bucket: Protocol not known: s4" in wrong.err
