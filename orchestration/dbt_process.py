@@ -13,6 +13,7 @@ from pathlib import Path
 
 from orchestration.locks import hold
 from orchestration.processes import die_with_parent
+from orchestration.settings import DataDir, Engine, engine_from_env
 
 
 def main() -> None:
@@ -24,9 +25,37 @@ def main() -> None:
     die_with_parent()
     data_dir = Path(os.environ["M2C_DATA_DIR"])
     with hold(data_dir / "locks", "dbt", purpose="dbt " + " ".join(sys.argv[1:3])):
-        from dbt.cli.main import cli
+        if engine_from_env() is Engine.SPARK and "parse" not in sys.argv:
+            _run_on_spark(DataDir(data_dir))
+        else:
+            from dbt.cli.main import cli
 
-        cli()
+            cli()
+
+
+def _run_on_spark(data_dir: DataDir) -> None:
+    """Run dbt in a session of Spark and leave the marts where those of DuckDB's publish macro lie.
+
+    Marts are published complete or not at all: any failure of the run leaves none behind.
+    """
+    from dbt.cli.main import dbtRunner
+
+    from orchestration.spark import open_session, publish_marts
+
+    session = open_session(data_dir.root)
+    done = dbtRunner().invoke(sys.argv[1:])
+    if done.success and sys.argv[1] in ("build", "run"):
+        manifest = Path(_option("--target-path") or os.environ["DBT_TARGET_PATH"])
+        publish_marts(session, manifest / "manifest.json", data_dir.next_marts)
+    session.stop()
+    if done.exception is not None:
+        sys.stderr.write(f"{done.exception}\n")
+    sys.exit(0 if done.success else 1)
+
+
+def _option(name: str) -> str | None:
+    arguments = sys.argv[1:]
+    return arguments[arguments.index(name) + 1] if name in arguments else None
 
 
 if __name__ == "__main__":

@@ -1,0 +1,80 @@
+{#-
+  Changes of tables on Spark, which has neither transactions nor deletes: tables are Parquet in folders, one per value of their partition columns, and a
+  folder is replaced whole. What is to be written is laid out beside, then said to be ready, then put in place; whoever finds it ready and not put in
+  place does that first, so that a killed run leaves all of it or nothing.
+-#}
+
+{%- macro ready() -%}hand.changes_ready{%- endmacro -%}
+
+{%- macro replace_rows_in_folders(steps) -%}
+    {%- set changes = [] -%}
+    {%- for step in steps -%}
+        {%- set laid_out = 'hand.change_' ~ loop.index -%}
+        {%- set partition = step.get('partition') or [] -%}
+        {%- set columns = column_names(step.table) | join(', ') -%}
+        {%- set new_rows = 'select ' ~ columns ~ ' from (' ~ (step.get('rows') or 'select * from ' ~ step.table ~ ' where false') ~ ')' -%}
+        {%- set stays = 'not coalesce(' ~ step.get('where') ~ ', false)' if step.get('where') else 'false' -%}
+        {%- if partition -%}
+            {%- set key = partition | join(', ') -%}
+            {%- do remake(laid_out ~ '_rows', new_rows) -%}
+            {%- do remake(
+                laid_out ~ '_folders',
+                'select distinct ' ~ key ~ ' from ' ~ laid_out ~ '_rows union select distinct ' ~ key ~ ' from ' ~ step.table
+                ~ (' where ' ~ step.get('where') if step.get('where') else '')
+            ) -%}
+            {%- do remake(
+                laid_out,
+                'select ' ~ columns ~ ' from ' ~ laid_out ~ '_rows union all select ' ~ columns ~ ' from ' ~ step.table ~ ' where ' ~ stays
+                ~ ' and (' ~ key ~ ') in (select ' ~ key ~ ' from ' ~ laid_out ~ '_folders)'
+            ) -%}
+        {%- else -%}
+            {%- do remake(laid_out, new_rows ~ ' union all select ' ~ columns ~ ' from ' ~ step.table ~ ' where ' ~ stays) -%}
+        {%- endif -%}
+        {%- do changes.append("('" ~ step.table ~ "', '" ~ laid_out ~ "', '" ~ partition | join(', ') ~ "')") -%}
+    {%- endfor -%}
+    {%- do run_query('insert into ' ~ ready() ~ ' values ' ~ changes | join(', ')) -%}
+    {%- do put_in_place() -%}
+{%- endmacro -%}
+
+{#- Put what is laid out and ready in place; doing it again gives the same. -#}
+{%- macro put_in_place() -%}
+    {%- for row in run_query('select relation, laid_out, partition_columns from ' ~ ready() ~ ' order by laid_out').rows -%}
+        {%- do run_query('insert overwrite table ' ~ row[0] ~ ' by name select * from ' ~ row[1]) -%}
+        {%- if row[2] -%}{%- do empty_folders(row[0], row[2], row[1] ~ '_folders', row[1]) -%}{%- endif -%}
+    {%- endfor -%}
+    {%- do run_query('truncate table ' ~ ready()) -%}
+{%- endmacro -%}
+
+{#- An overwrite replaces the folders that it has rows for: those of `folders` for which `rows` has none are emptied one by one. -#}
+{%- macro empty_folders(relation, key, folders, rows) -%}
+    {%- set columns = key.split(', ') -%}
+    {%- for folder in run_query(
+        'select ' ~ key ~ ' from ' ~ folders ~ ' intersect select ' ~ key ~ ' from ' ~ relation ~ ' except select ' ~ key ~ ' from ' ~ rows
+    ).rows -%}
+        {%- set values = [] -%}
+        {%- for column in columns -%}{%- do values.append(column ~ " = '" ~ folder[loop.index0] ~ "'") -%}{%- endfor -%}
+        {%- set others = [] -%}
+        {%- for name in column_names(relation) if name not in columns -%}{%- do others.append(name) -%}{%- endfor -%}
+        {%- do run_query(
+            'insert overwrite table ' ~ relation ~ ' partition (' ~ values | join(', ') ~ ') select ' ~ others | join(', ') ~ ' from ' ~ relation ~ ' where false'
+        ) -%}
+    {%- endfor -%}
+{%- endmacro -%}
+
+{#- Replace whole folders without laying them out first: for whom doing it again after a kill gives the same. -#}
+{%- macro replace_folders(relation, rows, columns, folders) -%}
+    {%- set key = columns | join(', ') -%}
+    {%- do run_query('insert overwrite table ' ~ relation ~ ' by name ' ~ rows) -%}
+    {%- do remake('hand.folders_now', 'select distinct ' ~ key ~ ' from (' ~ rows ~ ')') -%}
+    {%- do empty_folders(relation, key, folders, 'hand.folders_now') -%}
+{%- endmacro -%}
+
+{#- What a run finds prepared: the functions that the exact macros use, the schema of what is in hand, and no change half put in place. -#}
+{%- macro prepare_spark() -%}
+    {%- if execute and is_spark() and flags.WHICH in ('build', 'run', 'seed', 'test') -%}
+        {%- for schema in ('main', 'hand', 'staging', 'intermediate', 'marts') -%}{%- do run_query('create schema if not exists ' ~ schema) -%}{%- endfor -%}
+        {%- for statement in spark_functions() -%}{%- do run_query(statement) -%}{%- endfor -%}
+        {%- do run_query('create table if not exists ' ~ ready() ~ ' (relation string, laid_out string, partition_columns string) using parquet') -%}
+        {%- do put_in_place() -%}
+    {%- endif -%}
+{%- endmacro -%}

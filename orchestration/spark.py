@@ -1,0 +1,113 @@
+"""The warehouse on Apache Spark: the session that dbt works in, and its marts as the file that
+readers open.
+
+`SPARK_REMOTE` names a server (Spark Connect), which keeps its own catalog and needs the settings of
+`EXACT` as its own; otherwise Spark runs here, or on the cluster that `M2C_SPARK_MASTER` names, with
+its catalog and its tables in the data dir.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+# Without these a decimal loses digits, an overflow is null, and site 007 becomes 7.
+EXACT: Final = {
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.decimalOperations.allowPrecisionLoss": "false",
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.storeAssignmentPolicy": "ANSI",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # A hoisted expression would fail outside of the function that is to try it.
+    "spark.sql.subexpressionElimination.enabled": "false",
+    # A folder that has rows is replaced, others stay.
+    "spark.sql.sources.partitionOverwriteMode": "dynamic",
+    # Folders are listed, not registered: a killed write leaves none that is known and not there.
+    "spark.sql.hive.manageFilesourcePartitions": "false",
+    "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
+    "spark.sql.cteRecursionLevelLimit": "-1",
+    "spark.sql.cteRecursionRowLimit": "-1",
+}
+
+
+def open_session(data_dir: Path) -> SparkSession:
+    """The session of a data dir, which dbt then finds. Raises RuntimeError when Spark cannot
+    start, most often for want of Java."""
+    builder: Any = SparkSession.builder
+    if not os.environ.get("SPARK_REMOTE"):
+        home = data_dir / "warehouse" / "spark"
+        home.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "spark.master": os.environ.get("M2C_SPARK_MASTER", "local[*]"),
+            "spark.ui.enabled": "false",
+            "spark.driver.memory": os.environ.get("M2C_SPARK_MEMORY", "4g"),
+            "spark.sql.warehouse.dir": str(home / "tables"),
+            "spark.hadoop.javax.jdo.option.ConnectionURL": (
+                f"jdbc:derby:;databaseName={home / 'catalog'};create=true"
+            ),
+            "spark.driver.extraJavaOptions": f"-Dderby.stream.error.file={home / 'derby.log'}",
+            "spark.sql.shuffle.partitions": os.environ.get("M2C_SPARK_PARTITIONS", "8"),
+            "spark.log.level": "ERROR",
+        }
+        builder = builder.enableHiveSupport()
+        for name, value in settings.items():
+            builder = builder.config(name, value)
+    try:
+        session: SparkSession = builder.appName("meter-to-cash").getOrCreate()
+    except Exception as error:
+        raise RuntimeError(f"Spark cannot start ({error}); it needs Java 17") from error
+    # dbt says what failed, without the stack of the virtual machine.
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+    for name, value in EXACT.items():
+        session.conf.set(name, value)
+    # Functions of the macros are found there by their bare names.
+    session.sql("create schema if not exists main")
+    session.sql("use main")
+    return session
+
+
+def publish_marts(session: SparkSession, manifest: Path, next_file: Path) -> None:
+    """Write every mart of the project, with its description, to a DuckDB file of its own.
+
+    Types are those of the contracts. What lay at `next_file` is replaced.
+    """
+    next_file.unlink(missing_ok=True)
+    nodes: Mapping[str, Any] = json.loads(manifest.read_text())["nodes"]
+    marts = [
+        node
+        for node in nodes.values()
+        if node["resource_type"] == "model" and node["config"]["schema"] == "marts"
+    ]
+    with duckdb.connect() as db:
+        db.execute("set TimeZone = 'UTC'")
+        db.execute(f"attach '{_quoted(str(next_file))}' as next_marts (storage_version 'v1.0.0')")
+        for node in sorted(marts, key=lambda node: str(node["name"])):
+            _write(db, session.table(f"marts.{node['name']}").toArrow(), node)
+        db.execute("checkpoint next_marts")
+
+
+def _write(db: duckdb.DuckDBPyConnection, rows: pa.Table, node: Mapping[str, Any]) -> None:
+    table = f"next_marts.main.{node['name']}"
+    columns = node["columns"].values()
+    typed = ", ".join(f"cast({c['name']} as {c['data_type']}) as {c['name']}" for c in columns)
+    db.register("rows_of_mart", rows)
+    db.execute(f"create table {table} as select {typed} from rows_of_mart")
+    db.unregister("rows_of_mart")
+    db.execute(f"comment on table {table} is '{_quoted(node['description'])}'")
+    for column in columns:
+        db.execute(
+            f"comment on column {table}.{column['name']} is '{_quoted(column['description'])}'"
+        )
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
