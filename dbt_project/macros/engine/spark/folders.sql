@@ -4,23 +4,23 @@
   place does that first, so that a killed run leaves all of it or nothing.
 -#}
 
-{%- macro ready() -%}hand.changes_ready{%- endmacro -%}
-
 {%- macro replace_rows_in_folders(steps) -%}
+    {#- Named after the first table, as several models change tables at the same time. -#}
+    {%- set name = 'hand.' ~ steps[0].table | replace('`', '') | replace('.', '_') if steps else none -%}
     {%- set changes = [] -%}
     {%- for step in steps -%}
-        {%- set laid_out = 'hand.change_' ~ loop.index -%}
+        {%- set laid_out = name ~ '__change_' ~ loop.index -%}
         {%- set partition = step.get('partition') or [] -%}
         {%- set columns = column_names(step.table) | join(', ') -%}
         {%- set new_rows = 'select ' ~ columns ~ ' from (' ~ (step.get('rows') or 'select * from ' ~ step.table ~ ' where false') ~ ')' -%}
-        {%- set stays = 'not coalesce(' ~ step.get('where') ~ ', false)' if step.get('where') else 'false' -%}
+        {%- set stays = 'not coalesce(' ~ step.where ~ ', false)' if step.get('where') else 'false' -%}
         {%- if partition -%}
             {%- set key = partition | join(', ') -%}
             {%- do remake(laid_out ~ '_rows', new_rows) -%}
             {%- do remake(
                 laid_out ~ '_folders',
                 'select distinct ' ~ key ~ ' from ' ~ laid_out ~ '_rows union select distinct ' ~ key ~ ' from ' ~ step.table
-                ~ (' where ' ~ step.get('where') if step.get('where') else '')
+                ~ (' where ' ~ step.where if step.get('where') else '')
             ) -%}
             {%- do remake(
                 laid_out,
@@ -32,17 +32,19 @@
         {%- endif -%}
         {%- do changes.append("('" ~ step.table ~ "', '" ~ laid_out ~ "', '" ~ partition | join(', ') ~ "')") -%}
     {%- endfor -%}
-    {%- do run_query('insert into ' ~ ready() ~ ' values ' ~ changes | join(', ')) -%}
-    {%- do put_in_place() -%}
+    {%- if changes -%}
+        {%- do remake(name ~ '__ready', 'select * from values ' ~ changes | join(', ') ~ ' as changes (relation, laid_out, partition_columns)') -%}
+        {%- do put_in_place(name ~ '__ready') -%}
+    {%- endif -%}
 {%- endmacro -%}
 
 {#- Put what is laid out and ready in place; doing it again gives the same. -#}
-{%- macro put_in_place() -%}
-    {%- for row in run_query('select relation, laid_out, partition_columns from ' ~ ready() ~ ' order by laid_out').rows -%}
+{%- macro put_in_place(ready) -%}
+    {%- for row in run_query('select relation, laid_out, partition_columns from ' ~ ready ~ ' order by laid_out').rows -%}
         {%- do run_query('insert overwrite table ' ~ row[0] ~ ' by name select * from ' ~ row[1]) -%}
         {%- if row[2] -%}{%- do empty_folders(row[0], row[2], row[1] ~ '_folders', row[1]) -%}{%- endif -%}
     {%- endfor -%}
-    {%- do run_query('truncate table ' ~ ready()) -%}
+    {%- do run_query('drop table ' ~ ready) -%}
 {%- endmacro -%}
 
 {#- An overwrite replaces the folders that it has rows for: those of `folders` for which `rows` has none are emptied one by one. -#}
@@ -74,7 +76,6 @@
     {%- if execute and is_spark() and flags.WHICH in ('build', 'run', 'seed', 'test') -%}
         {%- for schema in ('main', 'hand', 'staging', 'intermediate', 'marts') -%}{%- do run_query('create schema if not exists ' ~ schema) -%}{%- endfor -%}
         {%- for statement in spark_functions() -%}{%- do run_query(statement) -%}{%- endfor -%}
-        {%- do run_query('create table if not exists ' ~ ready() ~ ' (relation string, laid_out string, partition_columns string) using parquet') -%}
-        {%- do put_in_place() -%}
+        {%- for row in run_query("show tables in hand like '*__ready'").rows -%}{%- do put_in_place('hand.' ~ row[1]) -%}{%- endfor -%}
     {%- endif -%}
 {%- endmacro -%}
