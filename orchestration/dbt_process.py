@@ -11,9 +11,10 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from orchestration.engines import Engine, engine_from_env
 from orchestration.locks import hold
 from orchestration.processes import die_with_parent
-from orchestration.settings import DataDir, Engine, engine_from_env
+from orchestration.settings import DataDir
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from enum import StrEnum
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -172,28 +171,6 @@ def clock_from_env(env: Mapping[str, str] = os.environ) -> Clock:
         raise SettingsError(f"M2C_NOW={text!r} has no offset; write for example {text}Z")
     fixed = instant.astimezone(UTC)
     return lambda: fixed
-
-
-class Engine(StrEnum):
-    """What the warehouse runs on; the values are dbt's targets."""
-
-    DUCKDB = "duckdb"
-    SPARK = "spark"
-
-
-ENGINE = "M2C_ENGINE"
-
-
-def engine_from_env(env: Mapping[str, str] = os.environ) -> Engine:
-    """The engine that `M2C_ENGINE` names, DuckDB without it.
-
-    Raises SettingsError for any other.
-    """
-    text = env.get(ENGINE) or Engine.DUCKDB
-    try:
-        return Engine(text)
-    except ValueError as error:
-        raise SettingsError(f"{ENGINE}={text!r} is no engine; there are {', '.join(Engine)}") from error
 
 
 def is_rehearsal(env: Mapping[str, str] = os.environ) -> bool:

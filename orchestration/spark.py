@@ -57,6 +57,7 @@ def open_session(data_dir: Path) -> SparkSession:
             "spark.driver.extraJavaOptions": f"-Dderby.stream.error.file={home / 'derby.log'}",
             "spark.sql.shuffle.partitions": os.environ.get("M2C_SPARK_PARTITIONS", "8"),
             "spark.log.level": "ERROR",
+            "spark.ui.showConsoleProgress": "false",
         }
         builder = builder.enableHiveSupport()
         for name, value in settings.items():

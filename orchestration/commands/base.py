@@ -10,7 +10,9 @@ from typing import Any
 
 import click
 
-from orchestration.settings import ENGINE, DataDir, Engine, SettingsError, parse_day, parse_period
+from orchestration import engines
+from orchestration.engines import Engine
+from orchestration.settings import DataDir, SettingsError, parse_day, parse_period
 from orchestration.steps import App
 from orchestration.terminal import DONE, Terminal
 
@@ -93,7 +95,7 @@ FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 @click.option(
     "--engine",
     type=click.Choice([str(engine) for engine in Engine]),
-    envvar=ENGINE,
+    envvar=engines.VARIABLE,
     default=str(Engine.DUCKDB),
     show_default=True,
     help="What the warehouse runs on; the same project gives the same lines on both.",
@@ -108,4 +110,4 @@ def cli(context: click.Context, data_dir: Path, engine: str) -> None:
     """
     context.obj = DataDir(data_dir.resolve())
     os.environ["M2C_DATA_DIR"] = str(context.obj.root)
-    os.environ[ENGINE] = engine
+    os.environ[engines.VARIABLE] = engine

@@ -14,7 +14,9 @@
         {%- set columns = column_names(step.table) | join(', ') -%}
         {%- set new_rows = 'select ' ~ columns ~ ' from (' ~ (step.get('rows') or 'select * from ' ~ step.table ~ ' where false') ~ ')' -%}
         {%- set stays = 'not coalesce(' ~ step.where ~ ', false)' if step.get('where') else 'false' -%}
-        {%- if partition -%}
+        {%- if not step.get('rows') and not step.get('where') -%}
+            {%- set laid_out = '' -%}
+        {%- elif partition -%}
             {%- set key = partition | join(', ') -%}
             {%- do remake(laid_out ~ '_rows', new_rows) -%}
             {%- do remake(
@@ -41,34 +43,46 @@
 {#- Put what is laid out and ready in place; doing it again gives the same. -#}
 {%- macro put_in_place(ready) -%}
     {%- for row in run_query('select relation, laid_out, partition_columns from ' ~ ready ~ ' order by laid_out').rows -%}
-        {%- do run_query('insert overwrite table ' ~ row[0] ~ ' by name select * from ' ~ row[1]) -%}
-        {%- if row[2] -%}{%- do empty_folders(row[0], row[2], row[1] ~ '_folders', row[1]) -%}{%- endif -%}
+        {%- if not row[1] -%}
+            {%- do run_query('truncate table ' ~ row[0]) -%}
+        {%- else -%}
+            {%- do run_query('insert overwrite table ' ~ row[0] ~ ' by name select * from ' ~ row[1]) -%}
+        {%- endif -%}
+        {%- if row[1] and row[2] -%}
+            {%- do empty_folders(
+                row[0], row[2].split(', '),
+                'select ' ~ row[2] ~ ' from ' ~ row[1] ~ '_folders intersect select ' ~ row[2] ~ ' from ' ~ row[0] ~ ' except select ' ~ row[2] ~ ' from ' ~ row[1]
+            ) -%}
+        {%- endif -%}
     {%- endfor -%}
     {%- do run_query('drop table ' ~ ready) -%}
 {%- endmacro -%}
 
-{#- An overwrite replaces the folders that it has rows for: those of `folders` for which `rows` has none are emptied one by one. -#}
-{%- macro empty_folders(relation, key, folders, rows) -%}
-    {%- set columns = key.split(', ') -%}
-    {%- for folder in run_query(
-        'select ' ~ key ~ ' from ' ~ folders ~ ' intersect select ' ~ key ~ ' from ' ~ relation ~ ' except select ' ~ key ~ ' from ' ~ rows
-    ).rows -%}
+{#- Empty folders, as a query gives them, one by one: an overwrite touches only those that it has rows for. -#}
+{%- macro empty_folders(relation, columns, folders) -%}
+    {%- set nothing = ['null'] * (column_names(relation) | length - columns | length) -%}
+    {%- for folder in run_query(folders).rows -%}
         {%- set values = [] -%}
         {%- for column in columns -%}{%- do values.append(column ~ " = '" ~ folder[loop.index0] ~ "'") -%}{%- endfor -%}
-        {%- set others = [] -%}
-        {%- for name in column_names(relation) if name not in columns -%}{%- do others.append(name) -%}{%- endfor -%}
         {%- do run_query(
-            'insert overwrite table ' ~ relation ~ ' partition (' ~ values | join(', ') ~ ') select ' ~ others | join(', ') ~ ' from ' ~ relation ~ ' where false'
+            'insert overwrite table ' ~ relation ~ ' partition (' ~ values | join(', ') ~ ') select ' ~ nothing | join(', ') ~ ' where false'
         ) -%}
     {%- endfor -%}
 {%- endmacro -%}
 
-{#- Replace whole folders without laying them out first: for whom doing it again after a kill gives the same. -#}
+{#-
+  Replace whole folders without laying them out first: for whom doing it again after a kill gives the same. A folder that the rows have nothing for still
+  holds the files that it held before, and is emptied.
+-#}
 {%- macro replace_folders(relation, rows, columns, folders) -%}
     {%- set key = columns | join(', ') -%}
-    {%- do run_query('insert overwrite table ' ~ relation ~ ' by name ' ~ rows) -%}
-    {%- do remake('hand.folders_now', 'select distinct ' ~ key ~ ' from (' ~ rows ~ ')') -%}
-    {%- do empty_folders(relation, key, folders, 'hand.folders_now') -%}
+    {%- set files = 'select distinct ' ~ key ~ ', _metadata.file_name as file_name from ' ~ relation ~ ' where (' ~ key ~ ') in (select ' ~ key ~ ' from ' ~ folders ~ ')' -%}
+    {%- set is_empty = run_query('select 1 as one from ' ~ relation ~ ' limit 1').rows | length == 0 -%}
+    {%- if not is_empty -%}{%- do remake('hand.files_before', files) -%}{%- endif -%}
+    {%- do run_query('insert overwrite table ' ~ relation ~ ' by name ' ~ rows ~ ' distribute by ' ~ key) -%}
+    {%- if not is_empty -%}
+        {%- do empty_folders(relation, columns, 'select ' ~ key ~ ' from (' ~ files ~ ' intersect select ' ~ key ~ ', file_name from hand.files_before)') -%}
+    {%- endif -%}
 {%- endmacro -%}
 
 {#- What a run finds prepared: the functions that the exact macros use, the schema of what is in hand, and no change half put in place. -#}

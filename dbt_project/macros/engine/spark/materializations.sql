@@ -37,7 +37,7 @@
 {% materialization in_hand, adapter='spark' %}
     {%- set relation = this.incorporate(type='table') -%}
     {%- do run_query('create or replace view ' ~ now_view(relation) ~ ' as ' ~ sql) -%}
-    {%- do remake(relation, 'select * from ' ~ now_view(relation) ~ ' limit 0') -%}
+    {%- do make_empty(relation, now_view(relation)) -%}
     {% call noop_statement('main', 'CREATE TABLE') %}{% endcall %}
     {{ return({'relations': [relation]}) }}
 {% endmaterialization %}
@@ -47,11 +47,7 @@
     {%- do run_query('create or replace view ' ~ now_view(relation) ~ ' as ' ~ typed(sql)) -%}
     {%- set there = load_relation(this) is not none -%}
     {#- Another program made other columns: start anew. The loop finds other rules in its own note and forgets what it noted. -#}
-    {%- if there and columns_of(relation) != columns_of(now_view(relation)) -%}
-        {%- do run_query('drop table ' ~ relation) -%}
-        {%- set there = false -%}
-    {%- endif -%}
-    {%- if not there -%}{%- do make_empty(relation, now_view(relation), folders_of(config.get('meta', {}))) -%}{%- endif -%}
+    {%- if not there or columns_of(relation) != columns_of(now_view(relation)) -%}{%- do make_empty(relation, now_view(relation), folders_of(config.get('meta', {}))) -%}{%- endif -%}
     {% call noop_statement('main', 'CREATE TABLE') %}{% endcall %}
     {{ return({'relations': [relation]}) }}
 {% endmaterialization %}
@@ -64,7 +60,6 @@
     {%- set due = '(contract_id, period) in (select contract_id, period from ' ~ ref('int_rating__scope') ~ ' where is_due)' -%}
     {#- Other columns are of another program, whose rules make everything due. -#}
     {%- if load_relation(this) is none or columns_of(relation) != columns_of(computed) -%}
-        {%- do run_query('drop table if exists ' ~ relation) -%}
         {%- do make_empty(relation, computed, folders) -%}
         {%- do replace_rows([{'table': relation, 'rows': 'select * from ' ~ computed, 'partition': folders}]) -%}
     {%- else -%}
@@ -82,11 +77,14 @@
     {{- relation.schema ~ '.' ~ relation.identifier ~ '__next' -}}
 {%- endmacro -%}
 
-{#- A table without rows, kept in folders by some columns. -#}
-{%- macro make_empty(relation, like, folders) -%}
+{#- A table without rows in the columns and types of another relation, kept in folders by some columns. It starts no job. -#}
+{%- macro make_empty(relation, like, folders=[]) -%}
+    {%- set columns = [] -%}
+    {%- for row in run_query('describe ' ~ like).rows -%}{%- do columns.append(row[0] ~ ' ' ~ row[1]) -%}{%- endfor -%}
+    {%- do run_query('drop table if exists ' ~ relation) -%}
     {%- do run_query(
-        'create table ' ~ relation ~ ' using parquet' ~ (' partitioned by (' ~ folders | join(', ') ~ ')' if folders else '')
-        ~ ' as select * from ' ~ like ~ ' limit 0'
+        'create table ' ~ relation ~ ' (' ~ columns | join(', ') ~ ') using parquet'
+        ~ (' partitioned by (' ~ folders | join(', ') ~ ')' if folders else '')
     ) -%}
 {%- endmacro -%}
 
