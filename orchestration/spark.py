@@ -41,10 +41,10 @@ EXACT: Final = {
 
 def open_session(data_dir: Path) -> SparkSession:
     """The session of a data dir, which dbt then finds. Raises RuntimeError when Spark cannot
-    start, most often for want of Java."""
+    start, most often for want of Java, and when its catalog is of another data dir."""
     builder: Any = SparkSession.builder
     if not os.environ.get("SPARK_REMOTE"):
-        home = data_dir / "warehouse" / "spark"
+        home = _home(data_dir)
         home.mkdir(parents=True, exist_ok=True)
         settings = {
             "spark.master": os.environ.get("M2C_SPARK_MASTER", "local[*]"),
@@ -70,10 +70,28 @@ def open_session(data_dir: Path) -> SparkSession:
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     for name, value in EXACT.items():
         session.conf.set(name, value)
+    _claim(session, data_dir)
     # Functions of the macros are found there by their bare names.
-    session.sql("create schema if not exists main")
     session.sql("use main")
     return session
+
+
+def _claim(session: SparkSession, data_dir: Path) -> None:
+    """Note in the catalog whose tables it has. Raises RuntimeError when they are another's: tables
+    lie where they were made, so that a copy of a data dir would write into its original."""
+    mine = f"of the data dir {data_dir}"
+    session.sql(f"create schema if not exists main comment '{_quoted(mine)}'")
+    told: dict[str, str] = dict(session.sql("describe schema main").collect())
+    if told["Comment"] != mine:
+        raise RuntimeError(
+            f"the tables in Spark's catalog are {told['Comment']}, not {mine}: give each data dir "
+            f"a catalog of its own (if it was copied or moved: delete {_home(data_dir)}, or drop "
+            "the schemas of the server, and build again; marts and ledger lose nothing)"
+        )
+
+
+def _home(data_dir: Path) -> Path:
+    return data_dir / "warehouse" / "spark"
 
 
 def publish_marts(session: SparkSession, manifest: Path, next_file: Path) -> None:
@@ -81,6 +99,7 @@ def publish_marts(session: SparkSession, manifest: Path, next_file: Path) -> Non
 
     Types are those of the contracts. What lay at `next_file` is replaced.
     """
+    next_file.parent.mkdir(parents=True, exist_ok=True)
     next_file.unlink(missing_ok=True)
     nodes: Mapping[str, Any] = json.loads(manifest.read_text())["nodes"]
     marts = [

@@ -12,11 +12,12 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 WORKERS: Final = 2
 START_S: Final = 120
@@ -112,16 +113,23 @@ class Cluster:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
-    def forget_tables(self) -> None:
-        """Drop all tables, as a catalog is of one data dir."""
+    @contextmanager
+    def session(self) -> Iterator[Any]:
+        """A session of its own at the server."""
         from pyspark.sql import SparkSession
 
-        session = SparkSession.builder.remote(self.remote).create()
+        opened = SparkSession.builder.remote(self.remote).create()
         try:
-            for schema in ("hand", "staging", "intermediate", "marts", "main"):
-                session.sql(f"drop schema if exists {schema} cascade")
+            yield opened
         finally:
-            session.stop()
+            opened.stop()
+
+    def forget_tables(self) -> None:
+        """Drop all tables, as a catalog is of one data dir."""
+        with self.session() as session:
+            for (schema,) in session.sql("show schemas").collect():
+                if schema != "default":
+                    session.sql(f"drop schema {schema} cascade")
 
     @property
     def _master_url(self) -> str:

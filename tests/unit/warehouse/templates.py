@@ -67,7 +67,7 @@ class Project:
             path.read_text(encoding="utf-8")
             for path in sorted((PROJECT / "macros").rglob("*.sql"))
             if path.stem not in ("publish_marts", "generate_schema_name")
-            and path.parent.name != "spark"
+            and (path.parent.name != "spark" or path.stem == "functions")
         ]
         # A materialization is dbt's own block.
         texts = [re.sub(r"(?s){% materialization.*?{% endmaterialization %}", "", t) for t in texts]

@@ -45,6 +45,7 @@
     {%- for row in run_query('select relation, laid_out, partition_columns from ' ~ ready ~ ' order by laid_out').rows -%}
         {%- if not row[1] -%}
             {%- do run_query('truncate table ' ~ row[0]) -%}
+            {%- do first_folder(row[0], row[2].split(', ') if row[2] else []) -%}
         {%- else -%}
             {%- do run_query('insert overwrite table ' ~ row[0] ~ ' by name select * from ' ~ row[1]) -%}
         {%- endif -%}
@@ -60,14 +61,22 @@
 
 {#- Empty folders, as a query gives them, one by one: an overwrite touches only those that it has rows for. -#}
 {%- macro empty_folders(relation, columns, folders) -%}
+    {%- for folder in run_query(folders).rows -%}{%- do empty_folder(relation, columns, folder) -%}{%- endfor -%}
+{%- endmacro -%}
+
+{#- Leave a folder, there or not, with one file without rows. -#}
+{%- macro empty_folder(relation, columns, values) -%}
+    {%- set named = [] -%}
+    {%- for column in columns -%}{%- do named.append(column ~ " = '" ~ values[loop.index0] ~ "'") -%}{%- endfor -%}
     {%- set nothing = ['null'] * (column_names(relation) | length - columns | length) -%}
-    {%- for folder in run_query(folders).rows -%}
-        {%- set values = [] -%}
-        {%- for column in columns -%}{%- do values.append(column ~ " = '" ~ folder[loop.index0] ~ "'") -%}{%- endfor -%}
-        {%- do run_query(
-            'insert overwrite table ' ~ relation ~ ' partition (' ~ values | join(', ') ~ ') select ' ~ nothing | join(', ') ~ ' where false'
-        ) -%}
-    {%- endfor -%}
+    {%- do run_query(
+        'insert overwrite table ' ~ relation ~ ' partition (' ~ named | join(', ') ~ ') select ' ~ nothing | join(', ') ~ ' where false'
+    ) -%}
+{%- endmacro -%}
+
+{#- What is kept in folders must have one: in a table that has none Spark cannot tell by which columns it was to choose among them. -#}
+{%- macro first_folder(relation, columns) -%}
+    {%- if columns -%}{%- do empty_folder(relation, columns, ['1970-01-01'] * columns | length) -%}{%- endif -%}
 {%- endmacro -%}
 
 {#-

@@ -86,6 +86,7 @@
         'create table ' ~ relation ~ ' (' ~ columns | join(', ') ~ ') using parquet'
         ~ (' partitioned by (' ~ folders | join(', ') ~ ')' if folders else '')
     ) -%}
+    {%- do first_folder(relation, folders) -%}
 {%- endmacro -%}
 
 {#- The rows of a model in the columns and types of its contract, if it has one. -#}
