@@ -6,6 +6,7 @@ An orphaned dbt would go on writing the warehouse file under the feet of the nex
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from importlib.metadata import version
@@ -26,7 +27,8 @@ def main() -> None:
     die_with_parent()
     data_dir = Path(os.environ["M2C_DATA_DIR"])
     with hold(data_dir / "locks", "dbt", purpose="dbt " + " ".join(sys.argv[1:3])):
-        if engine_from_env() is Engine.SPARK and "parse" not in sys.argv:
+        engine = _option("--target") or engine_from_env()
+        if engine == Engine.SPARK and "parse" not in sys.argv:
             _run_on_spark(DataDir(data_dir))
         else:
             from dbt.cli.main import cli
@@ -43,15 +45,28 @@ def _run_on_spark(data_dir: DataDir) -> None:
 
     from orchestration.spark import open_session, publish_marts
 
-    session = open_session(data_dir.root)
+    try:
+        session = open_session(data_dir.root)
+    except RuntimeError as error:
+        _tell(str(error))
+        sys.exit(1)
     done = dbtRunner().invoke(sys.argv[1:])
-    if done.success and sys.argv[1] in ("build", "run"):
-        manifest = Path(_option("--target-path") or os.environ["DBT_TARGET_PATH"])
-        publish_marts(session, manifest / "manifest.json", data_dir.next_marts)
+    if done.success and {"build", "run"} & set(sys.argv[1:]):
+        target = Path(_option("--target-path") or os.environ["DBT_TARGET_PATH"])
+        publish_marts(session, target / "manifest.json", data_dir.next_marts)
     session.stop()
     if done.exception is not None:
-        sys.stderr.write(f"{done.exception}\n")
+        _tell(str(done.exception))
     sys.exit(0 if done.success else 1)
+
+
+def _tell(error: str) -> None:
+    """Say what went wrong as dbt would: a line of its log where that is read by a program."""
+    if os.environ.get("DBT_LOG_FORMAT") == "json":
+        info = {"name": "SparkFailed", "level": "error", "msg": error}
+        sys.stdout.write(json.dumps({"info": info, "data": {}}) + "\n")
+    else:
+        sys.stderr.write(f"{error}\n")
 
 
 def _option(name: str) -> str | None:

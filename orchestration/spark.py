@@ -38,6 +38,9 @@ EXACT: Final = {
     "spark.sql.cteRecursionRowLimit": "-1",
 }
 
+# The words of an error are enough without the stack of the server.
+_QUIET: Final = {"spark.sql.connect.serverStacktrace.enabled": "false"}
+
 
 def open_session(data_dir: Path) -> SparkSession:
     """The session of a data dir, which dbt then finds. Raises RuntimeError when Spark cannot
@@ -68,7 +71,7 @@ def open_session(data_dir: Path) -> SparkSession:
         raise RuntimeError(f"Spark cannot start ({error}); it needs Java 17") from error
     # dbt says what failed, without the stack of the virtual machine.
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
-    for name, value in EXACT.items():
+    for name, value in (EXACT | _QUIET).items():
         session.conf.set(name, value)
     _claim(session, data_dir)
     # Functions of the macros are found there by their bare names.

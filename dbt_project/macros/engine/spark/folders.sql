@@ -64,10 +64,10 @@
     {%- for folder in run_query(folders).rows -%}{%- do empty_folder(relation, columns, folder) -%}{%- endfor -%}
 {%- endmacro -%}
 
-{#- Leave a folder, there or not, with one file without rows. -#}
-{%- macro empty_folder(relation, columns, values) -%}
+{#- Leave a folder, there or not, with one file without rows; without values that of null. -#}
+{%- macro empty_folder(relation, columns, values=none) -%}
     {%- set named = [] -%}
-    {%- for column in columns -%}{%- do named.append(column ~ " = '" ~ values[loop.index0] ~ "'") -%}{%- endfor -%}
+    {%- for column in columns -%}{%- do named.append(column ~ ' = ' ~ ("'" ~ values[loop.index0] ~ "'" if values else 'null')) -%}{%- endfor -%}
     {%- set nothing = ['null'] * (column_names(relation) | length - columns | length) -%}
     {%- do run_query(
         'insert overwrite table ' ~ relation ~ ' partition (' ~ named | join(', ') ~ ') select ' ~ nothing | join(', ') ~ ' where false'
@@ -76,7 +76,7 @@
 
 {#- What is kept in folders must have one: in a table that has none Spark cannot tell by which columns it was to choose among them. -#}
 {%- macro first_folder(relation, columns) -%}
-    {%- if columns -%}{%- do empty_folder(relation, columns, ['1970-01-01'] * columns | length) -%}{%- endif -%}
+    {%- if columns -%}{%- do empty_folder(relation, columns) -%}{%- endif -%}
 {%- endmacro -%}
 
 {#-
