@@ -14,10 +14,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import duckdb
-import pyarrow as pa
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 # Without these a decimal loses digits, an overflow is null, and site 007 becomes 7.
 EXACT: Final = {
@@ -87,9 +88,10 @@ def _claim(session: SparkSession, data_dir: Path) -> None:
     told: dict[str, str] = dict(session.sql("describe schema main").collect())
     if told["Comment"] != mine:
         raise RuntimeError(
-            f"the tables in Spark's catalog are {told['Comment']}, not {mine}: give each data dir "
-            f"a catalog of its own (if it was copied or moved: delete {_home(data_dir)}, or drop "
-            "the schemas of the server, and build again; marts and ledger lose nothing)"
+            f"the tables in Spark's catalog are {told['Comment'] or 'unmarked'}, not {mine}: give "
+            "each data dir a catalog of its own (if it was copied or moved: delete "
+            f"{_home(data_dir)}, or drop the schemas of the server, and build again; marts and "
+            "ledger lose nothing)"
         )
 
 
@@ -114,17 +116,27 @@ def publish_marts(session: SparkSession, manifest: Path, next_file: Path) -> Non
         db.execute("set TimeZone = 'UTC'")
         db.execute(f"attach '{_quoted(str(next_file))}' as next_marts (storage_version 'v1.0.0')")
         for node in sorted(marts, key=lambda node: str(node["name"])):
-            _write(db, session.table(f"marts.{node['name']}").toArrow(), node)
+            _publish(db, session.table(f"marts.{node['name']}"), node)
         db.execute("checkpoint next_marts")
 
 
-def _write(db: duckdb.DuckDBPyConnection, rows: pa.Table, node: Mapping[str, Any]) -> None:
+def _publish(db: duckdb.DuckDBPyConnection, rows: DataFrame, node: Mapping[str, Any]) -> None:
     table = f"next_marts.main.{node['name']}"
     columns = node["columns"].values()
-    typed = ", ".join(f"cast({c['name']} as {c['data_type']}) as {c['name']}" for c in columns)
-    db.register("rows_of_mart", rows)
-    db.execute(f"create table {table} as select {typed} from rows_of_mart")
-    db.unregister("rows_of_mart")
+    definitions = ", ".join(f"{column['name']} {column['data_type']}" for column in columns)
+    db.execute(f"create table {table} ({definitions})")
+    names = ", ".join(column["name"] for column in columns)
+    files = rows.inputFiles()
+    if all(urlsplit(file).scheme == "file" for file in files):
+        # Read where they lie: a mart may be larger than the memory of this process.
+        paths = [url2pathname(urlsplit(file).path) for file in files]
+        source = "read_parquet(?, hive_partitioning = true, hive_types_autocast = false)"
+        if paths:
+            db.execute(f"insert into {table} select {names} from {source}", [paths])
+    else:
+        db.register("rows_of_mart", rows.toArrow())
+        db.execute(f"insert into {table} select {names} from rows_of_mart")
+        db.unregister("rows_of_mart")
     db.execute(f"comment on table {table} is '{_quoted(node['description'])}'")
     for column in columns:
         db.execute(

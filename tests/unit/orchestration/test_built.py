@@ -80,7 +80,7 @@ def test_what_one_engine_built_is_not_refreshed_on_another(
     data_dir: DataDir, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("M2C_ENGINE", "spark")
-    with pytest.raises(built.AnotherVersionError, match="on duckdb, not on spark.*m2c build"):
+    with pytest.raises(built.AnotherVersionError, match=r"on duckdb, not on spark.*m2c build"):
         built.require(data_dir, manifest, remade=())
 
 

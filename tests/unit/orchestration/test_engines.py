@@ -26,7 +26,7 @@ def test_engine_of_an_environment(env: dict[str, str], engine: Engine) -> None:
 
 
 def test_another_engine_is_named_with_those_there_are() -> None:
-    with pytest.raises(SettingsError, match="M2C_ENGINE='flink' is no engine; .* duckdb, spark"):
+    with pytest.raises(SettingsError, match=r"M2C_ENGINE='flink' is no engine; .* duckdb, spark"):
         engine_from_env({"M2C_ENGINE": "flink"})
 
 
