@@ -46,15 +46,14 @@ def _run_on_spark(data_dir: DataDir) -> None:
     from orchestration.spark import open_session, publish_marts
 
     try:
-        session = open_session(data_dir.root)
+        with open_session(data_dir.root) as session:
+            done = dbtRunner().invoke(sys.argv[1:])
+            if done.success and {"build", "run"} & set(sys.argv[1:]):
+                target = Path(_option("--target-path") or os.environ["DBT_TARGET_PATH"])
+                publish_marts(session, target / "manifest.json", data_dir.next_marts)
     except RuntimeError as error:
         _tell(str(error))
         sys.exit(1)
-    done = dbtRunner().invoke(sys.argv[1:])
-    if done.success and {"build", "run"} & set(sys.argv[1:]):
-        target = Path(_option("--target-path") or os.environ["DBT_TARGET_PATH"])
-        publish_marts(session, target / "manifest.json", data_dir.next_marts)
-    session.stop()
     if done.exception is not None:
         _tell(str(done.exception))
     sys.exit(0 if done.success else 1)

@@ -11,14 +11,20 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import duckdb
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
+
+from connectors.files import write_atomically
 
 # Without these a decimal loses digits, an overflow is null, and site 007 becomes 7.
 EXACT: Final = {
@@ -39,45 +45,98 @@ EXACT: Final = {
     "spark.sql.cteRecursionRowLimit": "-1",
 }
 
+# Which session of a server a run works in, until it ends.
+_NOTE: Final = "session"
+# How long a statement that was interrupted may take to end.
+_GRACE_S: Final = 3
 # The words of an error are enough without the stack of the server.
 _QUIET: Final = {"spark.sql.connect.serverStacktrace.enabled": "false"}
 
 
-def open_session(data_dir: Path) -> SparkSession:
-    """The session of a data dir, which dbt then finds. Raises RuntimeError when Spark cannot
-    start, most often for want of Java, and when its catalog is of another data dir."""
+@contextmanager
+def open_session(data_dir: Path) -> Iterator[SparkSession]:
+    """The session of a data dir, which dbt then finds; the caller holds the lock of dbt's runs.
+
+    What a run before left that was killed is ended or removed. Raises RuntimeError when Spark
+    cannot start, most often for want of Java, and when its catalog is of another data dir.
+    """
+    home = _home(data_dir)
+    home.mkdir(parents=True, exist_ok=True)
+    remote = os.environ.get("SPARK_REMOTE")
     builder: Any = SparkSession.builder
-    if not os.environ.get("SPARK_REMOTE"):
-        home = _home(data_dir)
-        home.mkdir(parents=True, exist_ok=True)
-        settings = {
-            "spark.master": os.environ.get("M2C_SPARK_MASTER", "local[*]"),
-            "spark.ui.enabled": "false",
-            "spark.driver.memory": os.environ.get("M2C_SPARK_MEMORY", "4g"),
-            "spark.sql.warehouse.dir": str(home / "tables"),
-            "spark.hadoop.javax.jdo.option.ConnectionURL": (
-                f"jdbc:derby:;databaseName={home / 'catalog'};create=true"
-            ),
-            "spark.driver.extraJavaOptions": f"-Dderby.stream.error.file={home / 'derby.log'}",
-            "spark.sql.shuffle.partitions": os.environ.get("M2C_SPARK_PARTITIONS", "8"),
-            "spark.log.level": "ERROR",
-            "spark.ui.showConsoleProgress": "false",
-        }
-        builder = builder.enableHiveSupport()
-        for name, value in settings.items():
+    if remote:
+        _end_session_before(remote, home)
+    else:
+        for name, value in _settings_here(home).items():
             builder = builder.config(name, value)
+        builder = builder.enableHiveSupport()
     try:
         session: SparkSession = builder.appName("meter-to-cash").getOrCreate()
     except Exception as error:
         raise RuntimeError(f"Spark cannot start ({error}); it needs Java 17") from error
-    # dbt says what failed, without the stack of the virtual machine.
-    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
-    for name, value in (EXACT | _QUIET).items():
-        session.conf.set(name, value)
-    _claim(session, data_dir)
-    # Functions of the macros are found there by their bare names.
-    session.sql("use main")
-    return session
+    if remote:
+        write_atomically(home / _NOTE, session.session_id.encode())
+    try:
+        # dbt says what failed, without the stack of the virtual machine.
+        logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+        for name, value in (EXACT | _QUIET).items():
+            session.conf.set(name, value)
+        _claim(session, data_dir)
+        _remove_unregistered(session)
+        # Functions of the macros are found there by their bare names.
+        session.sql("use main")
+        yield session
+    finally:
+        session.stop()
+        (home / _NOTE).unlink(missing_ok=True)
+
+
+def _settings_here(home: Path) -> dict[str, str]:
+    return {
+        "spark.master": os.environ.get("M2C_SPARK_MASTER", "local[*]"),
+        "spark.ui.enabled": "false",
+        "spark.driver.memory": os.environ.get("M2C_SPARK_MEMORY", "4g"),
+        "spark.sql.warehouse.dir": str(home / "tables"),
+        "spark.hadoop.javax.jdo.option.ConnectionURL": (
+            f"jdbc:derby:;databaseName={home / 'catalog'};create=true"
+        ),
+        "spark.driver.extraJavaOptions": f"-Dderby.stream.error.file={home / 'derby.log'}",
+        "spark.sql.shuffle.partitions": os.environ.get("M2C_SPARK_PARTITIONS", "8"),
+        "spark.log.level": "ERROR",
+        "spark.ui.showConsoleProgress": "false",
+    }
+
+
+def _end_session_before(remote: str, home: Path) -> None:
+    """A server goes on with the last statement of a client that was killed, which would write over
+    what this run writes."""
+    note = home / _NOTE
+    if not note.exists():
+        return
+    joined = f"{remote}{';' if '/;' in remote else '/;'}session_id={note.read_text()}"
+    before = SparkSession.builder.remote(joined).create()
+    try:
+        if before.interruptAll():
+            time.sleep(_GRACE_S)
+    except PySparkException:
+        pass  # the server has closed it already
+    finally:
+        before.stop()
+
+
+def _remove_unregistered(session: SparkSession) -> None:
+    """Remove the folders of tables that a killed run had written and not registered, or had
+    unregistered and not removed: Spark refuses to make a table where a folder is."""
+    for (schema,) in session.sql("show schemas").collect():
+        told: dict[str, str] = dict(session.sql(f"describe schema {schema}").collect())
+        location = urlsplit(told["Location"])
+        if schema == "default" or location.scheme not in ("", "file"):
+            continue
+        folder = Path(url2pathname(location.path))
+        known = {row[1] for row in session.sql(f"show tables in {schema}").collect()}
+        for found in folder.iterdir() if folder.is_dir() else ():
+            if found.name not in known:
+                shutil.rmtree(found)
 
 
 def _claim(session: SparkSession, data_dir: Path) -> None:
