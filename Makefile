@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo "$$python" && break; done)
 
-.PHONY: help setup demo ui test spark test-spark check bench lock docs clean
+.PHONY: help setup demo ui test spark test-spark check bench sizing lock docs clean
 
 help: ## Show these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -56,6 +56,9 @@ check: setup ## Lint, types, import rules, SQL style, and whether dbt can parse 
 
 bench: setup ## Measure a month and its nights (SCALE=small, medium or full; ARGS="--only month" is the shortest).
 	$(BIN)/python tests/bench --scale $(SCALE) $(ARGS)
+
+sizing: setup ## Measure the month's first build at 1, 3 and 10 times so many machines (ARGS="--engines duckdb,spark").
+	$(BIN)/python tests/bench/sizing.py $(ARGS)
 
 docs: setup ## Write the data dictionary to data/docs/ (after a build).
 	$(BIN)/m2c docs

@@ -14,8 +14,9 @@
         {%- set columns = column_names(step.table) | join(', ') -%}
         {%- set new_rows = 'select ' ~ columns ~ ' from (' ~ (step.get('rows') or 'select * from ' ~ step.table ~ ' where false') ~ ')' -%}
         {%- set stays = 'not coalesce(' ~ step.where ~ ', false)' if step.get('where') else 'false' -%}
-        {%- if not step.get('rows') and not step.get('where') -%}
-            {%- set laid_out = '' -%}
+        {%- set is_emptied = not step.get('rows') and not step.get('where') -%}
+        {%- if is_emptied -%}
+            {%- do make_empty(laid_out, step.table) -%}
         {%- elif partition -%}
             {%- set key = partition | join(', ') -%}
             {%- do remake(laid_out ~ '_rows', new_rows) -%}
@@ -32,28 +33,29 @@
         {%- else -%}
             {%- do remake(laid_out, new_rows ~ ' union all select ' ~ columns ~ ' from ' ~ step.table ~ ' where ' ~ stays) -%}
         {%- endif -%}
-        {%- do changes.append("('" ~ step.table ~ "', '" ~ laid_out ~ "', '" ~ partition | join(', ') ~ "')") -%}
+        {%- do changes.append("('" ~ step.table ~ "', '" ~ laid_out ~ "', '" ~ partition | join(', ') ~ "', " ~ is_emptied ~ ')') -%}
     {%- endfor -%}
     {%- if changes -%}
-        {%- do remake(name ~ '__ready', 'select * from values ' ~ changes | join(', ') ~ ' as changes (relation, laid_out, partition_columns)') -%}
+        {%- do remake(name ~ '__ready', 'select * from values ' ~ changes | join(', ') ~ ' as changes (relation, laid_out, partition_columns, is_emptied)') -%}
         {%- do put_in_place(name ~ '__ready') -%}
     {%- endif -%}
 {%- endmacro -%}
 
 {#- Put what is laid out and ready in place; doing it again gives the same. -#}
 {%- macro put_in_place(ready) -%}
-    {%- for row in run_query('select relation, laid_out, partition_columns from ' ~ ready ~ ' order by laid_out').rows -%}
-        {%- if not row[1] -%}
-            {%- do run_query('truncate table ' ~ row[0]) -%}
-            {%- do first_folder(row[0], row[2].split(', ') if row[2] else []) -%}
+    {%- for row in run_query('select relation, laid_out, partition_columns, is_emptied from ' ~ ready ~ ' order by laid_out').rows -%}
+        {%- set key = row[2].split(', ') if row[2] else [] -%}
+        {%- if row[3] -%}
+            {#- `truncate` leaves the folders of a table as they are. -#}
+            {%- do make_empty(row[0], row[1], key) -%}
         {%- else -%}
             {%- do run_query('insert overwrite table ' ~ row[0] ~ ' by name select * from ' ~ row[1]) -%}
-        {%- endif -%}
-        {%- if row[1] and row[2] -%}
-            {%- do empty_folders(
-                row[0], row[2].split(', '),
-                'select ' ~ row[2] ~ ' from ' ~ row[1] ~ '_folders intersect select ' ~ row[2] ~ ' from ' ~ row[0] ~ ' except select ' ~ row[2] ~ ' from ' ~ row[1]
-            ) -%}
+            {%- if key -%}
+                {%- do empty_folders(
+                    row[0], key,
+                    'select ' ~ row[2] ~ ' from ' ~ row[1] ~ '_folders intersect select ' ~ row[2] ~ ' from ' ~ row[0] ~ ' except select ' ~ row[2] ~ ' from ' ~ row[1]
+                ) -%}
+            {%- endif -%}
         {%- endif -%}
     {%- endfor -%}
     {%- do run_query('drop table ' ~ ready) -%}
@@ -64,19 +66,27 @@
     {%- for folder in run_query(folders).rows -%}{%- do empty_folder(relation, columns, folder) -%}{%- endfor -%}
 {%- endmacro -%}
 
-{#- Leave a folder, there or not, with one file without rows; without values that of null. -#}
-{%- macro empty_folder(relation, columns, values=none) -%}
+{%- macro empty_folder(relation, columns, values) -%}
     {%- set named = [] -%}
-    {%- for column in columns -%}{%- do named.append(column ~ ' = ' ~ ("'" ~ values[loop.index0] ~ "'" if values else 'null')) -%}{%- endfor -%}
+    {%- for column in columns -%}{%- do named.append(column ~ " = '" ~ values[loop.index0] ~ "'") -%}{%- endfor -%}
     {%- set nothing = ['null'] * (column_names(relation) | length - columns | length) -%}
     {%- do run_query(
         'insert overwrite table ' ~ relation ~ ' partition (' ~ named | join(', ') ~ ') select ' ~ nothing | join(', ') ~ ' where false'
     ) -%}
 {%- endmacro -%}
 
-{#- What is kept in folders must have one: in a table that has none Spark cannot tell by which columns it was to choose among them. -#}
+{#- In a table that has no folders yet Spark fails to choose among them: leave it one, of null, that holds a file without rows. -#}
 {%- macro first_folder(relation, columns) -%}
-    {%- if columns -%}{%- do empty_folder(relation, columns) -%}{%- endif -%}
+    {%- if columns -%}
+        {%- set folder = [] -%}
+        {%- for row in run_query('describe extended ' ~ relation).rows if row[0] == 'Location' -%}{%- do folder.append(row[1]) -%}{%- endfor -%}
+        {%- for column in columns -%}{%- do folder.append(column ~ '=__HIVE_DEFAULT_PARTITION__') -%}{%- endfor -%}
+        {%- set others = column_names(relation) | reject('in', columns) | join(', ') -%}
+        {%- do run_query(
+            "insert overwrite directory '" ~ folder | join('/') ~ "' using parquet select " ~ others ~ ' from ' ~ relation ~ ' where false'
+        ) -%}
+        {%- do run_query('refresh table ' ~ relation) -%}
+    {%- endif -%}
 {%- endmacro -%}
 
 {#-

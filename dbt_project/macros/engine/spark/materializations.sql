@@ -80,10 +80,12 @@
 {#- A table without rows in the columns and types of another relation, kept in folders by some columns. It starts no job. -#}
 {%- macro make_empty(relation, like, folders=[]) -%}
     {%- set columns = [] -%}
-    {%- for row in run_query('describe ' ~ like).rows -%}{%- do columns.append(row[0] ~ ' ' ~ row[1]) -%}{%- endfor -%}
+    {%- for row in run_query('describe ' ~ like).rows if row[0] and not row[0].startswith('#') -%}
+        {%- do columns.append(row[0] ~ ' ' ~ row[1]) -%}
+    {%- endfor -%}
     {%- do run_query('drop table if exists ' ~ relation) -%}
     {%- do run_query(
-        'create table ' ~ relation ~ ' (' ~ columns | join(', ') ~ ') using parquet'
+        'create table ' ~ relation ~ ' (' ~ columns | unique | join(', ') ~ ') using parquet'
         ~ (' partitioned by (' ~ folders | join(', ') ~ ')' if folders else '')
     ) -%}
     {%- do first_folder(relation, folders) -%}
