@@ -1,4 +1,5 @@
-"""Spark as an operator runs it: a master, two workers and a Spark Connect server, on loopback.
+"""Spark as an operator runs it: a Spark Connect server, with a master and workers or alone, on
+loopback.
 
 Each is a process group of its own that a test may kill. Tables and catalog lie in one folder, so
 that a server that is started again finds what the one before left.
@@ -19,7 +20,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-WORKERS: Final = 2
 START_S: Final = 120
 LACKING: Final = (
     None
@@ -38,9 +38,10 @@ def _free_port() -> int:
 
 @dataclass
 class Cluster:
-    """A running cluster; `environment` is what `m2c` needs to use it."""
+    """A running server with so many workers, or one that does all work itself."""
 
     home: Path
+    workers: int = 0
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _master_port: int = field(default_factory=_free_port)
     _server_port: int = field(default_factory=_free_port)
@@ -58,9 +59,10 @@ class Cluster:
     def __enter__(self) -> Cluster:
         self.home.mkdir(parents=True, exist_ok=True)
         try:
-            self._start_class("master", "master.Master", "--port", str(self._master_port))
-            self._await_port("master", self._master_port)
-            for number in range(WORKERS):
+            if self.workers:
+                self._start_class("master", "master.Master", "--port", str(self._master_port))
+                self._await_port("master", self._master_port)
+            for number in range(self.workers):
                 self.start_worker(number)
             self.start_server()
         except BaseException:
@@ -133,7 +135,7 @@ class Cluster:
 
     @property
     def _master_url(self) -> str:
-        return f"spark://127.0.0.1:{self._master_port}"
+        return f"spark://127.0.0.1:{self._master_port}" if self.workers else "local[2]"
 
     def _start_class(self, name: str, of_spark: str, *arguments: str) -> None:
         address = ("--host", "127.0.0.1", "--webui-port", "0")

@@ -1,7 +1,8 @@
-"""The warehouse on Spark: a cluster of one master and two workers, through Spark Connect.
+"""The warehouse on Spark, through Spark Connect.
 
-All golden scenarios give the lines that they promise, and random books the same marts as on DuckDB,
-also after readings of a day are gone, a worker is killed in the middle, and the driver is.
+All golden scenarios give the lines that they promise, and random books the same marts as on DuckDB:
+on a cluster of one master and two workers, also after readings of a day are gone and a worker, the
+driver and the client were killed in the middle.
 """
 
 from __future__ import annotations
@@ -51,9 +52,16 @@ OF_A_BUILD = {"build_info": ("built_at", "usage_run_at", "usage_run_no", "code_v
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """One for all tests: its virtual machines are warm after the first."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One without workers for many tests: its virtual machine is warm after the first."""
     with Cluster(tmp_path_factory.mktemp("spark")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One with two workers."""
+    with Cluster(tmp_path_factory.mktemp("cluster"), workers=2) as running:
         yield running
 
 
@@ -68,7 +76,7 @@ def m2c(data_dir: Path, *arguments: str, cluster: Cluster | None = None) -> int:
 
 @pytest.fixture(scope="module", params=SCENARIOS)
 def built(
-    request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, server: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, str, Path]:
     """A scenario, its period and the marts built from a copy of it on Spark."""
     scenario = str(request.param)
@@ -78,9 +86,9 @@ def built(
     shutil.copytree(
         GOLDEN / scenario / "data", data_dir, dirs_exist_ok=True, copy_function=shutil.copyfile
     )
-    cluster.forget_tables()
+    server.forget_tables()
     period = PERIODS[scenario]
-    code = m2c(data_dir, "close", period, "--dry-run", cluster=cluster)
+    code = m2c(data_dir, "close", period, "--dry-run", cluster=server)
     assert code == (1 if scenario in NEEDS_A_PERSON else 0)
     return scenario, period, data_dir / "published" / "marts.duckdb"
 
@@ -146,7 +154,7 @@ CASES = {
 
 @pytest.mark.parametrize("engine", ["duckdb", "spark"])
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_macros_are_exact_far_beyond_64_bits(name: str, engine: str, cluster: Cluster) -> None:
+def test_macros_are_exact_far_beyond_64_bits(name: str, engine: str, server: Cluster) -> None:
     case = CASES[name]
     dice = Random(name)
 
@@ -172,29 +180,29 @@ def test_macros_are_exact_far_beyond_64_bits(name: str, engine: str, cluster: Cl
         f"select cast({project.expression(case.call)} as string) from (select n, {typed} from"
         f" (values {values}) as given (n, {', '.join(case.columns)})) as rows_given order by n"
     )
-    found = [Fraction(text) for text in answers(query, project, cluster, engine)]
+    found = [Fraction(text) for text in answers(query, project, server, engine)]
     assert found == [Fraction(case.expected(*row)) for row in rows]
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "spark"])
 def test_what_does_not_fit_is_an_error_and_never_another_number(
-    engine: str, cluster: Cluster
+    engine: str, server: Cluster
 ) -> None:
     project = Project(None, (), engine=engine)
     product = project.expression("exact_product('a', 9, 'a', 9)")
     query = f"select cast({product} as string) from (select cast('1e14' as decimal(38, 0)) as a)"
     with pytest.raises(Exception, match=r"(?i)overflow|out of range|cannot be represented"):
-        answers(query, project, cluster, engine)
+        answers(query, project, server, engine)
 
 
-def answers(query: str, project: Project, cluster: Cluster, engine: str) -> list[str]:
+def answers(query: str, project: Project, server: Cluster, engine: str) -> list[str]:
     """The first column of a query."""
     if engine == "duckdb":
         with duckdb.connect() as connection:
             return [row[0] for row in connection.execute(query).fetchall()]
     from orchestration.spark import EXACT
 
-    with cluster.session() as session:
+    with server.session() as session:
         for setting, value in EXACT.items():
             session.conf.set(setting, value)
         session.sql("create schema if not exists main")

@@ -15,6 +15,15 @@
     {%- endif -%}
 {%- endmacro %}
 
+{#- Fill a table that is there, in its own columns, with what a query gives and nothing else. -#}
+{% macro refill(relation, sql) -%}
+    {%- if is_spark() -%}
+        {%- do run_query('insert overwrite table ' ~ relation ~ ' ' ~ sql) -%}
+    {%- else -%}
+        {%- do remake(relation, sql) -%}
+    {%- endif -%}
+{%- endmacro %}
+
 {#-
   Replace rows of tables, all of them or none: a list of steps {table, rows, where, reads_itself, partition}. The rows for which `where` holds go, all without
   it, and those that the query `rows` gives come in their place, none without it. `reads_itself` says that `rows` reads the table; `partition` by which

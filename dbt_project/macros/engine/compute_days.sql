@@ -50,7 +50,7 @@
         {{ exceptions.raise_compiler_error('more days are to be computed than one run can; the next one goes on') }}
     {%- endif -%}
     {%- for table in plan if not table.kept and 'days' in table.meta.phase -%}
-        {%- do remake(table.relation, 'select * from ' ~ table.now ~ ' limit 0') -%}
+        {%- do refill(table.relation, 'select * from ' ~ table.now ~ ' limit 0') -%}
     {%- endfor -%}
     {%- do compute_spans_in_hand(noted, touched, run_no, plan, relations) -%}
 {%- endmacro %}
@@ -63,7 +63,7 @@
     {%- set in_hand = '(site_id, usage_date) in (select days.site_id, days.usage_date from ' ~ days ~ ' as days)' -%}
     {%- do take_readings_in_hand(days) -%}
     {%- for table in plan if not table.kept and 'days' in table.meta.phase -%}
-        {%- do remake(table.relation, 'select * from ' ~ table.now) -%}
+        {%- do refill(table.relation, 'select * from ' ~ table.now) -%}
     {%- endfor -%}
     {%- set woken = scratch('woken_days') -%}
     {%- set before = [] -%}
@@ -125,7 +125,7 @@
     )) -%}
     {%- for table in plan if 'spans' in table.meta.phase -%}
         {%- if not table.kept -%}
-            {%- do remake(table.relation, 'select * from ' ~ table.now) -%}
+            {%- do refill(table.relation, 'select * from ' ~ table.now) -%}
             {%- if table.name == 'int_metering__hulls' -%}
                 {#- Should this run be killed, the next one does these again, whatever the book says by then. -#}
                 {%- do replace_rows([{'table': relations.int_metering__pending_hulls, 'rows': 'select * from ' ~ table.relation}]) -%}
@@ -157,7 +157,7 @@
     {%- set steps = [] -%}
     {%- for table in plan if 'totals' in table.meta.phase -%}
         {%- if not table.kept -%}
-            {%- do remake(table.relation, 'select * from ' ~ table.now) -%}
+            {%- do refill(table.relation, 'select * from ' ~ table.now) -%}
         {%- else -%}
             {%- set rows_now = scratch('rows_now_of_' ~ table.name) -%}
             {%- do remake(rows_now, 'select * from ' ~ table.now, is_scratch=true) -%}
