@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SPARK_INSTALLED := $(VENV)/.installed-spark
 UV_VERSION := 0.13.9
 SCALE ?= small
 
@@ -11,10 +12,10 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo "$$python" && break; done)
 
-.PHONY: help setup demo ui test check bench lock docs clean
+.PHONY: help setup demo ui test spark test-spark check bench sizing lock docs clean
 
 help: ## Show these targets.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: $(INSTALLED) ## Make the environment in .venv, with .venv/bin/m2c.
 
@@ -36,6 +37,15 @@ ui: setup ## Open Dagster's web UI on the demo data (loopback only).
 test: setup ## Run all tests.
 	$(BIN)/python -m pytest -n auto --dist loadscope
 
+spark: $(SPARK_INSTALLED) ## Add Apache Spark to .venv (Java 17 must be there to run it here).
+
+$(SPARK_INSTALLED): $(INSTALLED) dbt_project/requirements-spark.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r dbt_project/requirements-spark.lock
+	@touch $@
+
+test-spark: spark ## Run the tests of the warehouse on Spark, on a cluster of two workers on this machine.
+	$(BIN)/python -m pytest -n0 tests/spark
+
 check: setup ## Lint, types, import rules, SQL style, and whether dbt can parse the project.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -47,12 +57,18 @@ check: setup ## Lint, types, import rules, SQL style, and whether dbt can parse 
 bench: setup ## Measure a month and its nights (SCALE=small, medium or full; ARGS="--only month" is the shortest).
 	$(BIN)/python tests/bench --scale $(SCALE) $(ARGS)
 
+sizing: setup ## Measure the month's first build at 1, 3 and 10 times so many machines (ARGS="--engines duckdb,spark").
+	$(BIN)/python tests/bench/sizing.py $(ARGS)
+
 docs: setup ## Write the data dictionary to data/docs/ (after a build).
 	$(BIN)/m2c docs
 
 lock: ## Pin every dependency again in requirements.lock.
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" --quiet --upgrade --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra spark --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --custom-compile-command "make lock" --quiet --upgrade --constraint requirements.lock \
+		--output-file dbt_project/requirements-spark.lock
 
 clean: ## Remove everything that the demo made; the book stays.
 	git clean -fdXq data dbt_project

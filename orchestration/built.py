@@ -1,5 +1,5 @@
 """What the last whole build of a data dir was made of, so that a run that makes only some of the
-models can say beforehand that the others are those of another version of the program."""
+models can say beforehand that the others are those of another version or another engine."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from connectors.files import write_atomically
+from orchestration.engines import Engine, engine_from_env
 from orchestration.settings import DataDir, code_version
 
-# As DuckDB says that what a model reads is not there.
-_SIGNS: Final = ("Catalog Error: Table with name", "IO Error: No files found that match")
+# As the engines say that what a model reads is not there.
+_SIGNS: Final = (
+    "Catalog Error: Table with name",
+    "IO Error: No files found that match",
+    "[TABLE_OR_VIEW_NOT_FOUND]",
+    "[PATH_NOT_FOUND]",
+)
 
 
 class AnotherVersionError(RuntimeError):
@@ -29,19 +35,26 @@ def models_of(manifest: Path) -> dict[str, str]:
 
 
 def note(data_dir: DataDir, manifest: Path) -> None:
-    """Write down that all models were built, by which version and from what."""
-    built = {"version": code_version(), "models": models_of(manifest)}
+    """Write down that all models were built, by which version, on which engine and from what."""
+    built = {
+        "version": code_version(),
+        "engine": str(engine_from_env()),
+        "models": models_of(manifest),
+    }
     write_atomically(_file(data_dir), json.dumps(built, indent=1).encode())
 
 
 def require(data_dir: DataDir, manifest: Path, *, remade: Collection[str]) -> None:
     """Raise AnotherVersionError unless every model but those `remade`, and every table of the
-    compiled book, is there as this version of the program has it."""
+    compiled book, is there as this version of the program has it on its engine."""
     try:
         built = _read(_file(data_dir))
     except FileNotFoundError:
         raise AnotherVersionError(_words(data_dir, "an earlier version")) from None
     version = f"version {built['version']}"
+    there, wanted = built.get("engine", Engine.DUCKDB), engine_from_env()
+    if there != wanted:
+        raise AnotherVersionError(_words(data_dir, version, f"on {there}, not on {wanted}"))
     for name, checksum in models_of(manifest).items():
         if name not in remade and built["models"].get(name) != checksum:
             raise AnotherVersionError(_words(data_dir, version, f"its {name} is another"))

@@ -24,6 +24,7 @@ from connectors.book import Book, BookError, PlanVariant, compile_book, load_boo
 from exporters.ledger.extract import write_extract
 from exporters.marts import BUILD_FIRST, MartsError
 from orchestration.dbt_runs import run_models
+from orchestration.engines import Engine, engine_from_env
 from orchestration.locks import hold
 from orchestration.settings import DataDir, SettingsError
 from orchestration.warehouse import write_context
@@ -89,6 +90,8 @@ def what_if(data_dir: DataDir, question: Question, *, now: datetime) -> Answer:
     Raises BookError for faults of the plan or the book, SettingsError for a contract or a month
     that there is not, MartsError before the first build.
     """
+    if engine_from_env() is not Engine.DUCKDB:
+        raise SettingsError("a what-if reads a warehouse on DuckDB: build one with --engine duckdb")
     warehouse = data_dir.warehouse / "warehouse.duckdb"
     if not warehouse.is_file():
         raise MartsError(f"nothing is rated in {data_dir.root} yet: {BUILD_FIRST}")

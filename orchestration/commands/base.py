@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from orchestration import engines
+from orchestration.engines import Engine
 from orchestration.settings import DataDir, SettingsError, parse_day, parse_period
 from orchestration.steps import App
 from orchestration.terminal import DONE, Terminal
@@ -90,9 +92,17 @@ FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
     show_default=True,
     help="The folder that holds book/ and landing/ and everything made from them.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice([str(engine) for engine in Engine]),
+    envvar=engines.VARIABLE,
+    default=str(Engine.DUCKDB),
+    show_default=True,
+    help="What the warehouse runs on; the same project gives the same lines on both.",
+)
 @click.version_option(package_name="meter-to-cash", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(context: click.Context, data_dir: Path) -> None:
+def cli(context: click.Context, data_dir: Path, engine: str) -> None:
     """Meter to cash: readings of machines in any data centre become invoices, exactly.
 
     A month goes: land, build, close, approve, issue, publish, payments, remind. Every command can
@@ -100,3 +110,4 @@ def cli(context: click.Context, data_dir: Path) -> None:
     """
     context.obj = DataDir(data_dir.resolve())
     os.environ["M2C_DATA_DIR"] = str(context.obj.root)
+    os.environ[engines.VARIABLE] = engine

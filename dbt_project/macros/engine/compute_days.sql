@@ -9,36 +9,38 @@
     {%- set days = relations.int_metering__days_in_hand -%}
     {%- set touched = relations.int_metering__touched_dates -%}
     {%- do run_query(
-        'create table if not exists ' ~ noted ~ ' (site_id varchar, usage_date date, rows_digest varchar, rows_listed bigint, why varchar,'
-        ~ ' run_no bigint, is_told boolean, state varchar, rules_digest varchar)'
+        'create table if not exists ' ~ noted ~ ' (site_id string, usage_date date, rows_digest string, rows_listed bigint, why string,'
+        ~ ' run_no bigint, is_told boolean, state string, rules_digest string)' ~ (' using parquet' if is_spark() else '')
     ) -%}
     {%- set run_no = run_query(
         'select coalesce(max(run_no), 0) + 1 from (select run_no from ' ~ noted ~ ' union all select run_no from ' ~ touched
-        ~ ' union all select run_no from ' ~ relations.int_metering__runs_done ~ ')'
+        ~ ' union all select run_no from ' ~ relations.int_metering__runs_done ~ ') as runs'
     ).rows[0][0] -%}
     {%- do run_query(
-        'insert into ' ~ relations.int_metering__this_run ~ ' values (' ~ run_no ~ ", timestamptz '"
-        ~ (env_var('M2C_NOW', '') or run_started_at) ~ "')"
+        'insert into ' ~ relations.int_metering__this_run ~ ' values (' ~ run_no ~ ', '
+        ~ instant(env_var('M2C_NOW', '') or run_started_at) ~ ')'
     ) -%}
     {%- do forget_other_rules(noted, touched, run_no, plan, digest) -%}
-    {%- do run_query('create or replace temp table wanted_days as ' ~ wanted_sql) -%}
-    {%- do run_query(
-        'merge into ' ~ noted ~ ' as noted using wanted_days'
-        ~ ' on (noted.site_id = wanted_days.site_id and noted.usage_date = wanted_days.usage_date)'
-        ~ " when matched then update set state = 'wanted', why = wanted_days.why, rows_digest = wanted_days.rows_digest,"
-        ~ ' rows_listed = wanted_days.rows_listed'
-        ~ ' when not matched then insert values (wanted_days.site_id, wanted_days.usage_date, wanted_days.rows_digest,'
-        ~ ' wanted_days.rows_listed, wanted_days.why, ' ~ run_no ~ ", false, 'wanted', '" ~ digest ~ "')"
-    ) -%}
+    {%- set wanted = scratch('wanted_days') -%}
+    {%- do remake(wanted, wanted_sql, is_scratch=true) -%}
+    {%- do replace_rows([{
+        'table': noted,
+        'reads_itself': true,
+        'where': '(site_id, usage_date) in (select wanted.site_id, wanted.usage_date from ' ~ wanted ~ ' as wanted)',
+        'rows': 'select wanted.site_id, wanted.usage_date, wanted.rows_digest, wanted.rows_listed, wanted.why,'
+            ~ ' coalesce(noted.run_no, ' ~ run_no ~ ') as run_no, coalesce(noted.is_told, false) as is_told, \'wanted\' as state,'
+            ~ " coalesce(noted.rules_digest, '" ~ digest ~ "') as rules_digest from " ~ wanted ~ ' as wanted left join ' ~ noted
+            ~ ' as noted on noted.site_id = wanted.site_id and noted.usage_date = wanted.usage_date'
+    }]) -%}
     {#- The earliest days first: an interval that reaches into a later day is known when that day is at work. -#}
     {%- set loop_state = namespace(is_done=false) -%}
     {%- for _ in range(100000) if not loop_state.is_done -%}
-        {%- do run_query('delete from ' ~ days) -%}
-        {%- do run_query(
-            'insert into ' ~ days ~ ' select site_id, usage_date from ('
-            ~ 'select site_id, usage_date, rows_listed, sum(rows_listed) over (order by usage_date, site_id) as rows_so_far from ' ~ noted
-            ~ " where state = 'wanted') as waiting where rows_so_far <= greatest(rows_listed, " ~ readings_at_once() ~ ')'
-        ) -%}
+        {%- do replace_rows([{
+            'table': days,
+            'rows': 'select site_id, usage_date from ('
+                ~ 'select site_id, usage_date, rows_listed, sum(rows_listed) over (order by usage_date, site_id) as rows_so_far from ' ~ noted
+                ~ " where state = 'wanted') as waiting where rows_so_far <= greatest(rows_listed, " ~ readings_at_once() ~ ')'
+        }]) -%}
         {%- set loop_state.is_done = run_query('select count(*) from ' ~ days).rows[0][0] == 0 -%}
         {%- if not loop_state.is_done -%}
             {%- do compute_days_in_hand(noted, days, run_no, plan) -%}
@@ -48,44 +50,64 @@
         {{ exceptions.raise_compiler_error('more days are to be computed than one run can; the next one goes on') }}
     {%- endif -%}
     {%- for table in plan if not table.kept and 'days' in table.meta.phase -%}
-        {%- do run_query('create or replace table ' ~ table.relation ~ ' as from ' ~ table.now ~ ' limit 0') -%}
+        {%- do refill(table.relation, 'select * from ' ~ table.now ~ ' limit 0') -%}
     {%- endfor -%}
     {%- do compute_spans_in_hand(noted, touched, run_no, plan, relations) -%}
 {%- endmacro %}
 
-{#- Usage inside the days in hand, kept in one transaction with the note that it was computed. -#}
+{#-
+  Usage inside the days in hand, kept in one transaction with the note that it was computed. Spark replaces the folders of the days one table after the
+  other: what wakes other days is noted before, and that these are computed after, so that after a kill they are done again.
+-#}
 {% macro compute_days_in_hand(noted, days, run_no, plan) -%}
-    {%- set in_hand = '(site_id, usage_date) in (select (site_id, usage_date) from ' ~ days ~ ')' -%}
+    {%- set in_hand = '(site_id, usage_date) in (select days.site_id, days.usage_date from ' ~ days ~ ' as days)' -%}
     {%- do take_readings_in_hand(days) -%}
     {%- for table in plan if not table.kept and 'days' in table.meta.phase -%}
-        {%- do run_query('create or replace table ' ~ table.relation ~ ' as from ' ~ table.now) -%}
+        {%- do refill(table.relation, 'select * from ' ~ table.now) -%}
     {%- endfor -%}
-    {%- set steps = ['begin'] -%}
-    {%- do steps.append('update ' ~ noted ~ " set state = 'computed', run_no = " ~ run_no ~ ' where ' ~ in_hand) -%}
+    {%- set woken = scratch('woken_days') -%}
+    {%- set before = [] -%}
+    {%- set steps = [] -%}
     {%- for table in plan if table.kept and table.meta.phase == 'days' -%}
-        {%- set old_rows = 'select * from ' ~ table.relation ~ ' where ' ~ in_hand -%}
         {%- if table.meta.get('wakes') -%}
             {#- An interval that reaches into later days may overlap what is there. Days of this chunk met each other already. -#}
-            {%- do run_query(
-                'create or replace temp table woken_days as'
-                ~ ' with changed as (' ~ difference('select * from ' ~ table.now, old_rows) ~ ')'
+            {%- do remake(
+                woken,
+                'with changed as (' ~ difference(table.now, table.relation, in_hand) ~ ')'
                 ~ ' select noted.site_id, noted.usage_date, ' ~ reasons_together('waking.why') ~ ' as why from ' ~ noted
                 ~ ' as noted inner join changed'
                 ~ ' on noted.site_id = changed.site_id and noted.usage_date > changed.usage_date'
                 ~ ' and noted.usage_date <= ' ~ utc_date('changed.interval_end - interval 1 microsecond')
                 ~ ' inner join ' ~ noted ~ ' as waking on changed.site_id = waking.site_id and changed.usage_date = waking.usage_date'
-                ~ ' where (noted.site_id, noted.usage_date) not in (select (site_id, usage_date) from ' ~ days ~ ')'
-                ~ ' group by noted.site_id, noted.usage_date'
+                ~ ' where (noted.site_id, noted.usage_date) not in (select days.site_id, days.usage_date from ' ~ days ~ ' as days)'
+                ~ ' group by noted.site_id, noted.usage_date',
+                is_scratch=true
             ) -%}
-            {%- do steps.append(
-                'update ' ~ noted ~ " as noted set state = 'wanted', why = woken_days.why from woken_days"
-                ~ ' where noted.site_id = woken_days.site_id and noted.usage_date = woken_days.usage_date'
-            ) -%}
+            {%- do before.append({
+                'table': noted,
+                'reads_itself': true,
+                'where': '(site_id, usage_date) in (select woken.site_id, woken.usage_date from ' ~ woken ~ ' as woken)',
+                'rows': 'select noted.site_id, noted.usage_date, noted.rows_digest, noted.rows_listed, woken.why, noted.run_no, noted.is_told,'
+                    ~ " 'wanted' as state, noted.rules_digest from " ~ noted ~ ' as noted inner join ' ~ woken ~ ' as woken'
+                    ~ ' on noted.site_id = woken.site_id and noted.usage_date = woken.usage_date'
+            }) -%}
         {%- endif -%}
-        {%- do steps.append('delete from ' ~ table.relation ~ ' where ' ~ in_hand) -%}
-        {%- do steps.append('insert into ' ~ table.relation ~ ' from ' ~ table.now) -%}
+        {%- do steps.append({'table': table.relation, 'where': in_hand, 'rows': 'select * from ' ~ table.now}) -%}
     {%- endfor -%}
-    {%- do run_query((steps + ['commit']) | join(';\n')) -%}
+    {%- set after = [{
+        'table': noted,
+        'reads_itself': true,
+        'where': in_hand,
+        'rows': 'select site_id, usage_date, rows_digest, rows_listed, why, cast(' ~ run_no ~ " as bigint) as run_no, is_told, 'computed' as state,"
+            ~ ' rules_digest from ' ~ noted ~ ' where ' ~ in_hand
+    }] -%}
+    {%- if is_spark() -%}
+        {%- do replace_rows(before) -%}
+        {%- for step in steps -%}{%- do replace_folders(step.table, step.rows, ['site_id', 'usage_date'], days) -%}{%- endfor -%}
+        {%- do replace_rows(after) -%}
+    {%- else -%}
+        {%- do replace_rows(before + steps + after) -%}
+    {%- endif -%}
 {%- endmacro %}
 
 {#-
@@ -97,60 +119,69 @@
         'insert into ' ~ relations.int_metering__days_computed ~ ' select site_id, usage_date, why from ' ~ noted ~ " where state = 'computed'"
     ) -%}
     {%- do run_query('insert into ' ~ relations.int_metering__days_known ~ ' select site_id, usage_date from ' ~ noted ~ ' where is_told') -%}
-    {%- do run_query(note_touched(
+    {%- do replace_rows(note_touched(
         touched, run_no,
         'select site_id, usage_date - 1 as first_date, usage_date + 1 as last_date, why from ' ~ noted ~ " where state = 'computed'"
     )) -%}
     {%- for table in plan if 'spans' in table.meta.phase -%}
         {%- if not table.kept -%}
-            {%- do run_query('create or replace table ' ~ table.relation ~ ' as from ' ~ table.now) -%}
+            {%- do refill(table.relation, 'select * from ' ~ table.now) -%}
             {%- if table.name == 'int_metering__hulls' -%}
                 {#- Should this run be killed, the next one does these again, whatever the book says by then. -#}
-                {%- do run_query(
-                    'begin;\ndelete from ' ~ relations.int_metering__pending_hulls ~ ';\ninsert into ' ~ relations.int_metering__pending_hulls
-                    ~ ' from ' ~ table.relation ~ ';\ncommit'
-                ) -%}
+                {%- do replace_rows([{'table': relations.int_metering__pending_hulls, 'rows': 'select * from ' ~ table.relation}]) -%}
             {%- endif -%}
         {%- else -%}
             {%- set named = name_relations(table.meta.replaces, table.relation, relations) -%}
-            {%- do run_query('create or replace temp table rows_now as from ' ~ table.now) -%}
-            {%- set steps = ['begin'] -%}
+            {%- set rows_now = scratch('rows_now') -%}
+            {%- do remake(rows_now, 'select * from ' ~ table.now, is_scratch=true) -%}
+            {%- set steps = [] -%}
             {%- if table.meta.get('touches') -%}
-                {%- do steps.append(note_touched(
+                {%- do steps.extend(note_touched(
                     touched, run_no,
                     'select changed.site_id, ' ~ utc_date('changed.piece_start') ~ ' - 1 as first_date, ' ~ utc_date('changed.piece_end')
-                    ~ ' + 1 as last_date, coalesce(days.why, case when changed.site_id in (select site_id from ' ~ relations.int_metering__hulls
-                    ~ ") then 'book' else 'readings' end) as why from ("
-                    ~ difference('select * from rows_now', 'select * from ' ~ table.relation ~ ' where ' ~ named)
+                    ~ ' + 1 as last_date, coalesce(days.why, case when hulls.site_id is not null then \'book\' else \'readings\' end) as why from ('
+                    ~ difference(rows_now, table.relation, named)
                     ~ ') as changed left join (select distinct site_id, why from ' ~ relations.int_metering__days_computed
-                    ~ ') as days on changed.site_id = days.site_id'
+                    ~ ') as days on changed.site_id = days.site_id left join (select distinct site_id from ' ~ relations.int_metering__hulls
+                    ~ ') as hulls on changed.site_id = hulls.site_id'
                 )) -%}
             {%- endif -%}
-            {%- do steps.append('delete from ' ~ table.relation ~ ' where ' ~ named) -%}
-            {%- do steps.append('insert into ' ~ table.relation ~ ' from rows_now') -%}
-            {%- do run_query((steps + ['commit']) | join(';\n')) -%}
+            {%- do steps.append({'table': table.relation, 'where': named, 'rows': 'select * from ' ~ rows_now}) -%}
+            {%- do replace_rows(steps) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- do run_query(
-        'insert into ' ~ relations.int_metering__daily_before ~ ' select * from ' ~ relations.usage_daily
-        ~ ' where (site_id, usage_date) in (select (site_id, usage_date) from ' ~ touched ~ ' where not is_settled)'
+        'insert into ' ~ relations.int_metering__daily_before ~ ' select ' ~ column_names(relations.int_metering__daily_before) | join(', ') ~ ' from '
+        ~ relations.usage_daily ~ ' where (site_id, usage_date) in (select site_id, usage_date from ' ~ touched ~ ' where not is_settled)'
     ) -%}
-    {%- set steps = ['begin'] -%}
+    {%- set steps = [] -%}
     {%- for table in plan if 'totals' in table.meta.phase -%}
         {%- if not table.kept -%}
-            {%- do run_query('create or replace table ' ~ table.relation ~ ' as from ' ~ table.now) -%}
+            {%- do refill(table.relation, 'select * from ' ~ table.now) -%}
         {%- else -%}
-            {%- set rows_now = 'rows_now_of_' ~ table.name -%}
-            {%- do run_query('create or replace temp table ' ~ rows_now ~ ' as from ' ~ table.now) -%}
-            {%- do steps.append('delete from ' ~ table.relation ~ ' where ' ~ name_relations(table.meta.replaces, table.relation, relations)) -%}
-            {%- do steps.append('insert into ' ~ table.relation ~ ' from ' ~ rows_now) -%}
+            {%- set rows_now = scratch('rows_now_of_' ~ table.name) -%}
+            {%- do remake(rows_now, 'select * from ' ~ table.now, is_scratch=true) -%}
+            {%- do steps.append({
+                'table': table.relation, 'where': name_relations(table.meta.replaces, table.relation, relations),
+                'rows': 'select * from ' ~ rows_now, 'partition': folders_of(table.meta)
+            }) -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- do steps.append('delete from ' ~ noted ~ " where state = 'computed' and rows_digest is null") -%}
-    {%- do steps.append('update ' ~ noted ~ " set state = 'settled', is_told = true where state = 'computed'") -%}
-    {%- do steps.append('update ' ~ touched ~ ' set is_settled = true where not is_settled') -%}
-    {%- do steps.append('delete from ' ~ relations.int_metering__pending_hulls) -%}
-    {%- do run_query((steps + ['commit']) | join(';\n')) -%}
+    {%- do steps.append({
+        'table': noted,
+        'reads_itself': true,
+        'where': "state = 'computed'",
+        'rows': "select site_id, usage_date, rows_digest, rows_listed, why, run_no, true as is_told, 'settled' as state, rules_digest from "
+            ~ noted ~ " where state = 'computed' and rows_digest is not null"
+    }) -%}
+    {%- do steps.append({
+        'table': touched,
+        'reads_itself': true,
+        'where': 'not is_settled',
+        'rows': 'select site_id, usage_date, run_no, why, true as is_settled from ' ~ touched ~ ' where not is_settled'
+    }) -%}
+    {%- do steps.append({'table': relations.int_metering__pending_hulls}) -%}
+    {%- do replace_rows(steps) -%}
 {%- endmacro %}
 
 {#-
@@ -162,20 +193,23 @@
         "select count(*) = 0 or count(*) filter (where rules_digest != '" ~ digest ~ "') > 0 from " ~ noted
     ).rows[0][0] -%}
     {%- if is_other -%}
-        {%- set steps = ['begin'] -%}
+        {%- set steps = [] -%}
         {%- for table in plan if table.kept and not table.meta.get('remembers') -%}
             {%- if table.name == 'usage_daily' -%}
-                {%- do steps.append(note_touched(
+                {%- do steps.extend(note_touched(
                     touched, run_no, "select site_id, usage_date as first_date, usage_date as last_date, 'code' as why from " ~ table.relation
                 )) -%}
             {%- else -%}
-                {%- do steps.append('delete from ' ~ table.relation) -%}
+                {%- do steps.append({'table': table.relation, 'partition': folders_of(table.meta)}) -%}
             {%- endif -%}
         {%- endfor -%}
-        {%- do steps.append(
-            'update ' ~ noted ~ " set state = 'wanted', why = 'code', rows_digest = null, rows_listed = 0, rules_digest = '" ~ digest ~ "'"
-        ) -%}
-        {%- do run_query((steps + ['commit']) | join(';\n')) -%}
+        {%- do steps.append({
+            'table': noted,
+            'reads_itself': true,
+            'rows': "select site_id, usage_date, cast(null as string) as rows_digest, cast(0 as bigint) as rows_listed, 'code' as why, run_no, is_told,"
+                ~ " 'wanted' as state, '" ~ digest ~ "' as rules_digest from " ~ noted
+        }) -%}
+        {%- do replace_rows(steps) -%}
     {%- endif -%}
 {%- endmacro %}
 
@@ -186,26 +220,44 @@
 
 {#- Note that usage of the dates first_date to last_date of a site may differ from now on, and why. What was said first in a run stands. -#}
 {% macro note_touched(touched, run_no, spans_sql) -%}
-    merge into {{ touched }} as noted_dates using (
+    {%- set dates -%}
         select
             site_id,
             usage_date,
             {{ reasons_together('why') }} as why
         from (
-            select site_id, why, cast(unnest(range(first_date, last_date + interval 1 day, interval 1 day)) as date) as usage_date
+            select site_id, why, {{ each_date('first_date', 'last_date') }} as usage_date
             from (select distinct * from ({{ spans_sql }}) as all_spans) as spans
         ) as dates_of_spans
         group by site_id, usage_date
-    ) as dates
-    on (noted_dates.site_id = dates.site_id and noted_dates.usage_date = dates.usage_date)
-    when matched and not noted_dates.is_settled then update set run_no = {{ run_no }}
-    when matched then update set run_no = {{ run_no }}, why = dates.why, is_settled = false
-    when not matched then insert values (dates.site_id, dates.usage_date, {{ run_no }}, dates.why, false)
+    {%- endset -%}
+    {%- set dates_in_hand = scratch('touched_now') -%}
+    {%- do remake(dates_in_hand, dates, is_scratch=true) -%}
+    {{ return([{
+        'table': touched,
+        'reads_itself': true,
+        'where': '(site_id, usage_date) in (select dates.site_id, dates.usage_date from ' ~ dates_in_hand ~ ' as dates)',
+        'rows': 'select dates.site_id, dates.usage_date, cast(' ~ run_no ~ ' as bigint) as run_no,'
+            ~ ' case when noted_dates.is_settled = false then noted_dates.why else dates.why end as why, false as is_settled'
+            ~ ' from ' ~ dates_in_hand ~ ' as dates left join ' ~ touched ~ ' as noted_dates'
+            ~ ' on noted_dates.site_id = dates.site_id and noted_dates.usage_date = dates.usage_date'
+    }]) }}
 {%- endmacro %}
 
-{#- The rows of either query that the other does not have. -#}
-{% macro difference(one, other) -%}
-    ({{ one }} except {{ other }}) union all ({{ other }} except {{ one }})
+{#- The rows of one table that the other's rows of a condition are not, and the other way round. -#}
+{% macro difference(one, other, condition) -%}
+    {%- set columns = column_names(one) | join(', ') -%}
+    {%- set rows = 'select ' ~ columns ~ ' from ' ~ one -%}
+    {%- set other_rows = 'select ' ~ columns ~ ' from ' ~ other ~ ' where ' ~ condition -%}
+    ({{ rows }} except {{ other_rows }}) union all ({{ other_rows }} except {{ rows }})
+{%- endmacro %}
+
+{#- By which columns Spark keeps a kept table in folders: those of which values are replaced whole. -#}
+{% macro folders_of(meta) -%}
+    {{ return(
+        ['site_id', 'usage_date'] if meta.get('phase') == 'days'
+        else {'date': ['site_id', 'usage_date'], 'run': ['run_no'], 'rated': ['period']}.get(meta.get('published_by'), [])
+    ) }}
 {%- endmacro %}
 
 {% macro name_relations(condition, own, relations) -%}
@@ -223,11 +275,28 @@
   before the others: the first file is what the engine guesses the number of rows from, and it would join the wrong way round.
 -#}
 {% macro take_readings_in_hand(days) -%}
-    {%- do run_query(
-        'set variable landed_readings = (select case when count(*) = 0 then [\'' ~ empty_file('readings') ~ '\'] else list(path order by rows desc, path) end'
-        ~ ' from ' ~ source('manifest', 'readings') ~ ' where not refused'
-        ~ ' and (partition_key, date) in (select (site_id, usage_date) from ' ~ days ~ '))'
-    ) -%}
+    {%- set in_hand = ' from ' ~ source('manifest', 'readings') ~ ' where not refused'
+        ~ ' and (partition_key, date) in (select days.site_id, days.usage_date from ' ~ days ~ ' as days)' -%}
+    {%- if is_spark() -%}
+        {%- set paths = [] -%}
+        {%- for row in run_query('select path' ~ in_hand ~ ' order by path').rows -%}{%- do paths.append(row[0]) -%}{%- endfor -%}
+        {%- do read_in_hand(paths) -%}
+    {%- else -%}
+        {%- do run_query(
+            'set variable landed_readings = (select case when count(*) = 0 then [\'' ~ empty_file('readings') ~ '\'] else list(path order by rows desc, path) end'
+            ~ in_hand ~ ')'
+        ) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- What the staging view of readings reads. -#}
+{% macro readings_in_hand() -%}
+    {%- if is_spark() -%}
+        {%- if execute -%}{%- do read_in_hand([]) -%}{%- endif -%}
+        {{- 'hand.landed_readings' -}}
+    {%- else -%}
+    read_parquet(coalesce(getvariable('landed_readings'), ['{{ empty_file('readings') }}']), hive_partitioning = false)
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro empty_file(table) -%}

@@ -11,11 +11,13 @@
 
 {#- Names and types of a relation's columns as one text, to be compared. -#}
 {% macro columns_of(relation) -%}
-    {{ return(run_query("select string_agg(column_name || column_type, ',') from (describe from " ~ relation ~ ')').rows[0][0]) }}
+    {%- set columns = [] -%}
+    {%- for row in run_query('describe ' ~ relation).rows if row[0] and not row[0].startswith('#') -%}{%- do columns.append(row[0] ~ row[1]) -%}{%- endfor -%}
+    {{ return(columns | unique | sort | join(',') if is_spark() else columns | join(',')) }}
 {%- endmacro %}
 
 {% macro now_view(relation) -%}
-    {{ return('"hand"."main"."' ~ relation.identifier ~ '__now"') }}
+    {{ return('hand.' ~ relation.identifier ~ '__now' if is_spark() else '"hand"."main"."' ~ relation.identifier ~ '__now"') }}
 {%- endmacro %}
 
 {% materialization in_hand, default %}
@@ -92,8 +94,20 @@
     {%- for node in graph.nodes.values() | sort(attribute='unique_id') if node.resource_type == 'seed' -%}
         {%- do seeds.append(node.checksum.checksum) -%}
     {%- endfor -%}
+    {%- if is_spark() -%}{{ return(rules_of_metering(seeds)) }}{%- endif -%}
     {{ return(run_query(
         "select md5(string_agg(replace(sql, '" ~ env_var('M2C_DATA_DIR') | replace("'", "''") ~ "', ''), '' order by schema_name, view_name)"
         ~ " || '" ~ seeds | join('') ~ "') from duckdb_views() where database_name = 'hand' and not internal"
     ).rows[0][0]) }}
+{%- endmacro %}
+
+{#- Where rules are not views in memory whose text can be read: a digest of the models, and the program, whose version stands for the macros. -#}
+{% macro rules_of_metering(seeds) -%}
+    {%- set checksums = [] -%}
+    {%- for node in graph.nodes.values() | sort(attribute='unique_id') if node.resource_type == 'model' -%}
+        {%- do checksums.append(node.checksum.checksum) -%}
+    {%- endfor -%}
+    {{ return(local_md5(
+        (checksums + seeds) | join ~ run_query('select code_version from ' ~ source('context', 'build_context')).rows[0][0]
+    )) }}
 {%- endmacro %}

@@ -5,6 +5,7 @@
 
 {#- What metering works on while days are computed lies in a database in memory: the tables in hand, and the rules, views that read them. -#}
 {% macro generate_database_name(custom_database_name=none, node=none) -%}
+    {%- if is_spark() -%}{{ return(none) }}{%- endif -%}
     {%- set is_rule = node is not none and node.config.materialized == 'view'
         and (node.name.startswith('int_metering__') or node.name == 'stg_landing__readings') -%}
     {{ 'hand' if is_rule or (node is not none and node.config.materialized == 'in_hand') else target.database }}

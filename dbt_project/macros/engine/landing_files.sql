@@ -10,9 +10,12 @@
             select path from {{ source('manifest', table) }} where not refused order by path
         {%- endset -%}
         {%- for row in run_query(query).rows -%}
-            {%- do paths.append("'" ~ row[0] | replace("'", "''") ~ "'") -%}
+            {%- do paths.append(row[0] if is_spark() else "'" ~ row[0] | replace("'", "''") ~ "'") -%}
         {%- endfor -%}
     {%- endif -%}
+    {%- if is_spark() -%}
+    {{ landed_on_spark(paths, table) }}
+    {%- else -%}
     (
         select * from {{ source('manifest', 'empty_' ~ table) }}
         {%- if paths %}
@@ -20,4 +23,5 @@
         select * from read_parquet([{{ paths | join(', ') }}], hive_partitioning = false)
         {%- endif %}
     )
+    {%- endif -%}
 {%- endmacro %}

@@ -6,7 +6,7 @@
   DuckDB clients older than version 2 open.
 -#}
 {% macro publish_marts(results) %}
-    {%- if execute and flags.WHICH in ('build', 'run') -%}
+    {%- if execute and flags.WHICH in ('build', 'run') and not is_spark() -%}
         {%- set failed = [] -%}
         {%- for result in results -%}
             {%- if result.status in ('error', 'fail', 'runtime error', 'skipped') -%}{%- do failed.append(result.node.name) -%}{%- endif -%}

@@ -42,3 +42,18 @@
     {%- endfor -%}
     md5('{{ checksums | join }}')
 {%- endmacro %}
+
+{#- Take the mark off what is rated. -#}
+{% macro settle(scope) -%}
+    {%- if is_spark() -%}
+        {%- if execute -%}
+            {%- do replace_rows([{
+                'table': scope,
+                'where': 'is_due',
+                'rows': 'select contract_id, period, fingerprint, rules, false as is_due, run_no from ' ~ scope ~ ' where is_due'
+            }]) -%}
+        {%- endif -%}
+    {%- else -%}
+    update {{ scope }} set is_due = false where is_due
+    {%- endif -%}
+{%- endmacro %}

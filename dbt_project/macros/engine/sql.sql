@@ -36,6 +36,15 @@
     {%- endif -%}
 {%- endmacro %}
 
+{#- Every date from first to last, one row each, in a select list. -#}
+{% macro each_date(first, last) -%}
+    {%- if is_spark() -%}
+    explode(sequence({{ first }}, {{ last }}, interval 1 day))
+    {%- else -%}
+    cast(unnest(range({{ first }}, {{ last }} + interval 1 day, interval 1 day)) as date)
+    {%- endif -%}
+{%- endmacro %}
+
 {#- Each of some expressions of a row, one row each, in a select list. -#}
 {% macro each_of(expressions) -%}
     {{- ('explode(array(' ~ expressions | join(', ') ~ '))') if is_spark() else ('unnest([' ~ expressions | join(', ') ~ '])') -}}

@@ -1,20 +1,15 @@
 {#- An instant for a sentence, in UTC, to the second. -#}
 {% macro instant_in_words(instant) -%}
-    (
-        {%- if is_spark() -%}
-        date_format({{ instant }}, 'yyyy-MM-dd HH:mm:ss')
-        {%- else -%}
-        strftime(make_timestamp({{ us(instant) }}), '%Y-%m-%d %H:%M:%S')
-        {%- endif %} || ' UTC')
+    ({{ _clock_text(instant, 'yyyy-MM-dd HH:mm:ss', '%Y-%m-%d %H:%M:%S') }} || ' UTC')
 {%- endmacro %}
 
-{#- The same to the minute. -#}
+{#- The same to the minute, without its zone. -#}
 {% macro minute_in_words(instant) -%}
-    {%- if is_spark() -%}
-    date_format({{ instant }}, 'yyyy-MM-dd HH:mm')
-    {%- else -%}
-    strftime(make_timestamp({{ us(instant) }}), '%Y-%m-%d %H:%M')
-    {%- endif -%}
+    {{- _clock_text(instant, 'yyyy-MM-dd HH:mm', '%Y-%m-%d %H:%M') -}}
+{%- endmacro %}
+
+{% macro _clock_text(instant, of_spark, of_duckdb) -%}
+    {{- "date_format(" ~ instant ~ ", '" ~ of_spark ~ "')" if is_spark() else "strftime(make_timestamp(" ~ us(instant) ~ "), '" ~ of_duckdb ~ "')" -}}
 {%- endmacro %}
 
 {#- How many of what: 1 interval, 2 intervals. -#}

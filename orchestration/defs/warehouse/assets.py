@@ -16,6 +16,7 @@ from orchestration import warehouse as inputs
 from orchestration.dbt import OWNERS, Translator
 from orchestration.dbt_runs import parsed_project
 from orchestration.defs.retries import store_retried
+from orchestration.engines import engine_from_env, require_installed
 from orchestration.locks import hold
 from orchestration.queries import LATENESS
 from orchestration.resources import DataDirResource
@@ -123,6 +124,7 @@ def dbt_models(
     """Builds and tests the models, then puts the marts in place of the published ones."""
     layout = data_dir.layout()
     is_whole = context.selected_asset_keys >= dbt_models.keys
+    require_installed(engine_from_env())
     with hold(layout.locks, "warehouse", purpose="building the warehouse"):
         if not is_whole:
             remade = {key.path[-1] for key in context.selected_asset_keys}

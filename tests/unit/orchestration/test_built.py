@@ -76,6 +76,14 @@ def test_a_table_of_the_compiled_book_that_is_missing(data_dir: DataDir, manifes
         built.require(data_dir, manifest, remade={"invoices"})
 
 
+def test_what_one_engine_built_is_not_refreshed_on_another(
+    data_dir: DataDir, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("M2C_ENGINE", "spark")
+    with pytest.raises(built.AnotherVersionError, match=r"on duckdb, not on spark.*m2c build"):
+        built.require(data_dir, manifest, remade=())
+
+
 def test_a_data_dir_of_before_it_was_noted(data_dir: DataDir, manifest: Path) -> None:
     (data_dir.warehouse / "built.json").unlink()
     with pytest.raises(built.AnotherVersionError, match="built by an earlier version of this"):

@@ -45,7 +45,7 @@ class Project:
     ``given`` are the tables that exist: sources as ``<source>__<table>``, models by their name.
     """
 
-    def __init__(self, query: Any, given: Collection[str]) -> None:
+    def __init__(self, query: Any, given: Collection[str], *, engine: str = "duckdb") -> None:
         self._given = {*given, "units", "stg_landing__readings"}
         self._environment = jinja2.Environment(
             undefined=jinja2.StrictUndefined,
@@ -60,13 +60,14 @@ class Project:
             execute=False,
             **{"return": _Returned.throw},
             load_relation=lambda _: None,
-            target={"database": "warehouse", "type": "duckdb"},
+            target={"database": "warehouse", "type": engine},
         )
         # Macros of dbt's own machinery (publishing, names of schemas) need a running dbt.
         texts = [
             path.read_text(encoding="utf-8")
             for path in sorted((PROJECT / "macros").rglob("*.sql"))
             if path.stem not in ("publish_marts", "generate_schema_name")
+            and (path.parent.name != "spark" or path.stem == "functions")
         ]
         # A materialization is dbt's own block.
         texts = [re.sub(r"(?s){% materialization.*?{% endmaterialization %}", "", t) for t in texts]

@@ -82,7 +82,7 @@ select
         'placement',
         placements.machine_id,
         -- Where one placement begins is where a gap ends, also when the same machine stays.
-        cast(placements.valid_from_at as string),
+        {{ digested_text('placements.valid_from_at') }},
         coalesce(cast(coalesce(placements.rated_kw, sites.default_rated_kw) as string), '-'),
         case when placement_metrics.site_id is null then '-' else 'energy' end
     ) as said,
@@ -103,7 +103,7 @@ select
     meter_id,
     concat_ws(
         '|', 'edit', metric, action, coalesce(cast(quantity as string), '-'),
-        case when action = 'set' then cast(from_at as string) || cast(to_at as string) end, reason
+        case when action = 'set' then {{ digested_text('from_at') }} || {{ digested_text('to_at') }} end, reason
     ) as said,
     from_at as said_from,
     to_at as said_to

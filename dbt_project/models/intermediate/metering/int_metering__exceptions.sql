@@ -163,7 +163,7 @@ of_days as (
         day,
         cast(sum(occurrences) as bigint) as occurrences,
         case when count(*) = 1 then min(quantity) end as quantity,
-        string_agg({{ number_in_words('quantity') }} || ' ' || unit || ' of ' || metric, ' and ' order by metric) as amounts,
+        {{ listed(number_in_words('quantity') ~ " || ' ' || unit || ' of ' || metric", ' and ', 'metric') }} as amounts,
         min(first_start) as first_start,
         coalesce(min(first_seen), min(first_start)) as first_seen
     from of_metrics

@@ -1,5 +1,5 @@
 {{ config(
-    post_hook="update {{ ref('int_rating__scope') }} set is_due = false where is_due"
+    post_hook="{{ settle(ref('int_rating__scope')) }}"
 ) }}
 
 -- depends_on: {{ ref('int_billing__charge_lines') }}

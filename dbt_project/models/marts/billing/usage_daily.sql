@@ -2,7 +2,7 @@
     materialized='kept',
     meta={
         'phase': 'totals',
-        'replaces': '(site_id, usage_date) in (select (site_id, usage_date) from [touched] where not is_settled)',
+        'replaces': '(site_id, usage_date) in (select site_id, usage_date from [touched] where not is_settled)',
         'published_by': 'date'
     }
 ) }}

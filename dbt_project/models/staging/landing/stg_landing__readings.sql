@@ -2,9 +2,7 @@
 -- depends_on: {{ source('manifest', 'readings') }} {{ source('manifest', 'empty_readings') }}
 with landed as (
 
-    select * from read_parquet(
-        coalesce(getvariable('landed_readings'), ['{{ empty_file('readings') }}']), hive_partitioning = false
-    )
+    select * from {{ readings_in_hand() }}
 
 )
 

@@ -1,0 +1,207 @@
+"""The warehouse on Apache Spark: the session that dbt works in, and its marts as the file that
+readers open.
+
+`SPARK_REMOTE` names a server (Spark Connect), which keeps its own catalog and needs the settings of
+`EXACT` as its own; otherwise Spark runs here, or on the cluster that `M2C_SPARK_MASTER` names, with
+its catalog and its tables in the data dir.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import duckdb
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from connectors.files import write_atomically
+
+# Without these a decimal loses digits, an overflow is null, and site 007 becomes 7.
+EXACT: Final = {
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.decimalOperations.allowPrecisionLoss": "false",
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.storeAssignmentPolicy": "ANSI",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # A hoisted expression would fail outside of the function that is to try it.
+    "spark.sql.subexpressionElimination.enabled": "false",
+    # A folder that has rows is replaced, others stay.
+    "spark.sql.sources.partitionOverwriteMode": "dynamic",
+    # Folders are listed, not registered: a killed write leaves none that is known and not there.
+    "spark.sql.hive.manageFilesourcePartitions": "false",
+    "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
+    "spark.sql.cteRecursionLevelLimit": "-1",
+    "spark.sql.cteRecursionRowLimit": "-1",
+}
+
+# Which session of a server a run works in, until it ends.
+_NOTE: Final = "session"
+# How long a statement that was interrupted may take to end.
+_GRACE_S: Final = 3
+# The words of an error are enough without the stack of the server.
+_QUIET: Final = {"spark.sql.connect.serverStacktrace.enabled": "false"}
+
+
+@contextmanager
+def open_session(data_dir: Path) -> Iterator[SparkSession]:
+    """The session of a data dir, which dbt then finds; the caller holds the lock of dbt's runs.
+
+    What a run before left that was killed is ended or removed. Raises RuntimeError when Spark
+    cannot start, most often for want of Java, and when its catalog is of another data dir.
+    """
+    home = _home(data_dir)
+    home.mkdir(parents=True, exist_ok=True)
+    remote = os.environ.get("SPARK_REMOTE")
+    builder: Any = SparkSession.builder
+    if remote:
+        _end_session_before(remote, home)
+    else:
+        for name, value in _settings_here(home).items():
+            builder = builder.config(name, value)
+        builder = builder.enableHiveSupport()
+    try:
+        session: SparkSession = builder.appName("meter-to-cash").getOrCreate()
+    except Exception as error:
+        raise RuntimeError(f"Spark cannot start ({error}); it needs Java 17") from error
+    if remote:
+        write_atomically(home / _NOTE, session.session_id.encode())
+    try:
+        # dbt says what failed, without the stack of the virtual machine.
+        logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+        for name, value in (EXACT | _QUIET).items():
+            session.conf.set(name, value)
+        _claim(session, data_dir)
+        _remove_unregistered(session)
+        # Functions of the macros are found there by their bare names.
+        session.sql("use main")
+        yield session
+    finally:
+        session.stop()
+        (home / _NOTE).unlink(missing_ok=True)
+
+
+def _settings_here(home: Path) -> dict[str, str]:
+    return {
+        "spark.master": os.environ.get("M2C_SPARK_MASTER", "local[*]"),
+        "spark.ui.enabled": "false",
+        "spark.driver.memory": os.environ.get("M2C_SPARK_MEMORY", "4g"),
+        "spark.sql.warehouse.dir": str(home / "tables"),
+        "spark.hadoop.javax.jdo.option.ConnectionURL": (
+            f"jdbc:derby:;databaseName={home / 'catalog'};create=true"
+        ),
+        "spark.driver.extraJavaOptions": f"-Dderby.stream.error.file={home / 'derby.log'}",
+        "spark.sql.shuffle.partitions": os.environ.get("M2C_SPARK_PARTITIONS", "8"),
+        "spark.log.level": "ERROR",
+        "spark.ui.showConsoleProgress": "false",
+    }
+
+
+def _end_session_before(remote: str, home: Path) -> None:
+    """A server goes on with the last statement of a client that was killed, which would write over
+    what this run writes."""
+    note = home / _NOTE
+    if not note.exists():
+        return
+    joined = f"{remote}{';' if '/;' in remote else '/;'}session_id={note.read_text()}"
+    before = SparkSession.builder.remote(joined).create()
+    try:
+        if before.interruptAll():
+            time.sleep(_GRACE_S)
+    except PySparkException:
+        pass  # the server has closed it already
+    finally:
+        before.stop()
+
+
+def _remove_unregistered(session: SparkSession) -> None:
+    """Remove the folders of tables that a killed run had written and not registered, or had
+    unregistered and not removed: Spark refuses to make a table where a folder is."""
+    for (schema,) in session.sql("show schemas").collect():
+        told: dict[str, str] = dict(session.sql(f"describe schema {schema}").collect())
+        location = urlsplit(told["Location"])
+        if schema == "default" or location.scheme not in ("", "file"):
+            continue
+        folder = Path(url2pathname(location.path))
+        known = {row[1] for row in session.sql(f"show tables in {schema}").collect()}
+        for found in folder.iterdir() if folder.is_dir() else ():
+            if found.name not in known:
+                shutil.rmtree(found)
+
+
+def _claim(session: SparkSession, data_dir: Path) -> None:
+    """Note in the catalog whose tables it has. Raises RuntimeError when they are another's: tables
+    lie where they were made, so that a copy of a data dir would write into its original."""
+    mine = f"of the data dir {data_dir}"
+    session.sql(f"create schema if not exists main comment '{_quoted(mine)}'")
+    told: dict[str, str] = dict(session.sql("describe schema main").collect())
+    if told["Comment"] != mine:
+        raise RuntimeError(
+            f"the tables in Spark's catalog are {told['Comment'] or 'unmarked'}, not {mine}: give "
+            "each data dir a catalog of its own (if it was copied or moved: delete "
+            f"{_home(data_dir)}, or drop the schemas of the server, and build again; marts and "
+            "ledger lose nothing)"
+        )
+
+
+def _home(data_dir: Path) -> Path:
+    return data_dir / "warehouse" / "spark"
+
+
+def publish_marts(session: SparkSession, manifest: Path, next_file: Path) -> None:
+    """Write every mart of the project, with its description, to a DuckDB file of its own.
+
+    Types are those of the contracts. What lay at `next_file` is replaced.
+    """
+    next_file.parent.mkdir(parents=True, exist_ok=True)
+    next_file.unlink(missing_ok=True)
+    nodes: Mapping[str, Any] = json.loads(manifest.read_text())["nodes"]
+    marts = [
+        node
+        for node in nodes.values()
+        if node["resource_type"] == "model" and node["config"]["schema"] == "marts"
+    ]
+    with duckdb.connect() as db:
+        db.execute("set TimeZone = 'UTC'")
+        db.execute(f"attach '{_quoted(str(next_file))}' as next_marts (storage_version 'v1.0.0')")
+        for node in sorted(marts, key=lambda node: str(node["name"])):
+            _publish(db, session.table(f"marts.{node['name']}"), node)
+        db.execute("checkpoint next_marts")
+
+
+def _publish(db: duckdb.DuckDBPyConnection, rows: DataFrame, node: Mapping[str, Any]) -> None:
+    table = f"next_marts.main.{node['name']}"
+    columns = node["columns"].values()
+    definitions = ", ".join(f"{column['name']} {column['data_type']}" for column in columns)
+    db.execute(f"create table {table} ({definitions})")
+    names = ", ".join(column["name"] for column in columns)
+    files = rows.inputFiles()
+    if all(urlsplit(file).scheme == "file" for file in files):
+        # Read where they lie: a mart may be larger than the memory of this process.
+        paths = [url2pathname(urlsplit(file).path) for file in files]
+        source = "read_parquet(?, hive_partitioning = true, hive_types_autocast = false)"
+        if paths:
+            db.execute(f"insert into {table} select {names} from {source}", [paths])
+    else:
+        db.register("rows_of_mart", rows.toArrow())
+        db.execute(f"insert into {table} select {names} from rows_of_mart")
+        db.unregister("rows_of_mart")
+    db.execute(f"comment on table {table} is '{_quoted(node['description'])}'")
+    for column in columns:
+        db.execute(
+            f"comment on column {table}.{column['name']} is '{_quoted(column['description'])}'"
+        )
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
