@@ -26,8 +26,11 @@ LACKING: Final = (
     if find_spec("pyspark") and find_spec("dbt.adapters.spark") and shutil.which("java")
     else "apt-get install openjdk-17-jre-headless, then make spark"
 )
-# The work of these tests is small: the quick compiler of the virtual machine is the faster one.
-QUICK: Final = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+# The work of these tests is small: the quick compiler of the virtual machine is the faster one. Its
+# cache would be too small for the classes that Spark makes.
+QUICK: Final = {
+    "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m -XX:+UseSerialGC"
+}
 
 
 def _free_port() -> int:

@@ -50,7 +50,7 @@
         {{ exceptions.raise_compiler_error('more days are to be computed than one run can; the next one goes on') }}
     {%- endif -%}
     {%- for table in plan if not table.kept and 'days' in table.meta.phase -%}
-        {%- do refill(table.relation, 'select * from ' ~ table.now ~ ' limit 0') -%}
+        {%- do run_query('truncate table ' ~ table.relation) -%}
     {%- endfor -%}
     {%- do compute_spans_in_hand(noted, touched, run_no, plan, relations) -%}
 {%- endmacro %}
