@@ -8,7 +8,7 @@
     {#- Named after the first table, as several models change tables at the same time. -#}
     {%- set name = 'hand.' ~ steps[0].table | replace('`', '') | replace('.', '_') if steps else none -%}
     {%- set changes = [] -%}
-    {%- for step in steps -%}
+    {%- for step in steps if step.get('rows') or step.get('where') or has_rows(step.table) -%}
         {%- set laid_out = name ~ '__change_' ~ loop.index -%}
         {%- set partition = step.get('partition') or [] -%}
         {%- set columns = column_names(step.table) | join(', ') -%}
@@ -39,6 +39,10 @@
         {%- do remake(name ~ '__ready', 'select * from values ' ~ changes | join(', ') ~ ' as changes (relation, laid_out, partition_columns, is_emptied)') -%}
         {%- do put_in_place(name ~ '__ready') -%}
     {%- endif -%}
+{%- endmacro -%}
+
+{%- macro has_rows(relation) -%}
+    {{ return(run_query('select 1 as one from ' ~ relation ~ ' limit 1').rows | length > 0) }}
 {%- endmacro -%}
 
 {#- Put what is laid out and ready in place; doing it again gives the same. -#}
@@ -96,10 +100,10 @@
 {%- macro replace_folders(relation, rows, columns, folders) -%}
     {%- set key = columns | join(', ') -%}
     {%- set files = 'select distinct ' ~ key ~ ', _metadata.file_name as file_name from ' ~ relation ~ ' where (' ~ key ~ ') in (select ' ~ key ~ ' from ' ~ folders ~ ')' -%}
-    {%- set is_empty = run_query('select 1 as one from ' ~ relation ~ ' limit 1').rows | length == 0 -%}
-    {%- if not is_empty -%}{%- do remake('hand.files_before', files) -%}{%- endif -%}
+    {%- set held_rows = has_rows(relation) -%}
+    {%- if held_rows -%}{%- do remake('hand.files_before', files) -%}{%- endif -%}
     {%- do run_query('insert overwrite table ' ~ relation ~ ' by name ' ~ rows ~ ' distribute by ' ~ key) -%}
-    {%- if not is_empty -%}
+    {%- if held_rows -%}
         {%- do empty_folders(relation, columns, 'select ' ~ key ~ ' from (' ~ files ~ ' intersect select ' ~ key ~ ', file_name from hand.files_before)') -%}
     {%- endif -%}
 {%- endmacro -%}
