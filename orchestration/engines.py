@@ -50,6 +50,6 @@ def require_installed(engine: Engine, env: Mapping[str, str] = os.environ) -> No
         where = f" at JAVA_HOME={home}" if home else ""
         raise SettingsError(
             f"Spark needs Java 17 or later, and there is none{where}: on Debian or Ubuntu, "
-            "apt-get install openjdk-17-jre-headless (a server named by SPARK_REMOTE needs none "
+            "apt-get install default-jre-headless (a server named by SPARK_REMOTE needs none "
             "here)"
         )

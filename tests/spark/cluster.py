@@ -24,7 +24,7 @@ START_S: Final = 120
 LACKING: Final = (
     None
     if find_spec("pyspark") and find_spec("dbt.adapters.spark") and shutil.which("java")
-    else "apt-get install openjdk-17-jre-headless, then make spark"
+    else "apt-get install default-jre-headless, then make spark"
 )
 # The work of these tests is small: the quick compiler of the virtual machine is the faster one. Its
 # cache would be too small for the classes that Spark makes.

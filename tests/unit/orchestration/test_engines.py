@@ -48,7 +48,7 @@ def test_without_java_its_package_is_named(
     variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "find_spec", lambda _: object())
-    with pytest.raises(SettingsError, match="apt-get install openjdk-17-jre-headless"):
+    with pytest.raises(SettingsError, match="apt-get install default-jre-headless"):
         require_installed(Engine.SPARK, {variable: str(tmp_path)})
 
 
