@@ -280,7 +280,7 @@
     {%- if is_spark() -%}
         {%- set paths = [] -%}
         {%- for row in run_query('select path' ~ in_hand ~ ' order by path').rows -%}{%- do paths.append(row[0]) -%}{%- endfor -%}
-        {%- do read_in_hand(paths) -%}
+        {%- do take_landed(paths, 'readings') -%}
     {%- else -%}
         {%- do run_query(
             'set variable landed_readings = (select case when count(*) = 0 then [\'' ~ empty_file('readings') ~ '\'] else list(path order by rows desc, path) end'
@@ -292,7 +292,7 @@
 {#- What the staging view of readings reads. -#}
 {% macro readings_in_hand() -%}
     {%- if is_spark() -%}
-        {%- if execute -%}{%- do read_in_hand([]) -%}{%- endif -%}
+        {%- if execute -%}{%- do take_landed([], 'readings') -%}{%- endif -%}
         {{- 'hand.landed_readings' -}}
     {%- else -%}
     read_parquet(coalesce(getvariable('landed_readings'), ['{{ empty_file('readings') }}']), hive_partitioning = false)

@@ -14,7 +14,8 @@
         {%- endfor -%}
     {%- endif -%}
     {%- if is_spark() -%}
-    {{ landed_on_spark(paths, table) }}
+    {%- if execute -%}{%- do take_landed(paths, table) -%}{%- endif -%}
+    hand.landed_{{ table }}
     {%- else -%}
     (
         select * from {{ source('manifest', 'empty_' ~ table) }}

@@ -5,14 +5,12 @@
     {{ return('parquet.`' ~ env_var('M2C_DATA_DIR') ~ '/warehouse/' ~ source_name ~ '/' ~ table_name ~ '.parquet`') }}
 {%- endmacro %}
 
-{#- Landed files as one relation, with the columns of the typed file without rows: one pattern for all, as a union of each would be planned for minutes. -#}
-{%- macro landed_on_spark(paths, table) -%}
+{#-
+  A table with the rows of landed files, in the columns of the typed file without rows: a view would hold their paths, of which a catalog takes 32,700
+  characters. One pattern for all, as a union of each would be planned for minutes.
+-#}
+{%- macro take_landed(paths, table) -%}
     {%- set rests = [] -%}
     {%- for path in [empty_file(table)] + paths -%}{%- do rests.append(path[1:]) -%}{%- endfor -%}
-    {{ return('(select * from parquet.`/{' ~ rests | join(',') ~ "}` with ('mergeSchema' = 'true'))") }}
-{%- endmacro -%}
-
-{#- Let the staging view of readings read these files. -#}
-{%- macro read_in_hand(paths) -%}
-    {%- do run_query('create or replace view hand.landed_readings as select * from ' ~ landed_on_spark(paths, 'readings') ~ ' as landed') -%}
+    {%- do remake('hand.landed_' ~ table, 'select * from parquet.`/{' ~ rests | join(',') ~ "}` with ('mergeSchema' = 'true')") -%}
 {%- endmacro -%}
