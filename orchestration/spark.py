@@ -74,21 +74,36 @@ def open_session(data_dir: Path) -> Iterator[SparkSession]:
         session: SparkSession = builder.appName("meter-to-cash").getOrCreate()
     except Exception as error:
         raise RuntimeError(f"Spark cannot start ({error}); it needs Java 17") from error
-    if remote:
-        write_atomically(home / _NOTE, session.session_id.encode())
     try:
-        # dbt says what failed, without the stack of the virtual machine.
-        logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+        _prepare(session, data_dir, remote)
+        yield session
+    finally:
+        session.stop()
+        (home / _NOTE).unlink(missing_ok=True)
+
+
+def _prepare(session: SparkSession, data_dir: Path, remote: str | None) -> None:
+    # dbt says what failed, without the stack of the virtual machine.
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+    try:
+        if remote:
+            _be_patient(session)
+            write_atomically(_home(data_dir) / _NOTE, session.session_id.encode())
         for name, value in (EXACT | _QUIET).items():
             session.conf.set(name, value)
         _claim(session, data_dir)
         _remove_unregistered(session)
         # Functions of the macros are found there by their bare names.
         session.sql("use main")
-        yield session
-    finally:
-        session.stop()
-        (home / _NOTE).unlink(missing_ok=True)
+    except PySparkException as error:
+        raise RuntimeError(f"Spark {f'at {remote} ' if remote else ''}failed: {error}") from error
+
+
+def _be_patient(session: SparkSession) -> None:
+    """Ask a server that does not answer again for half a minute, not for ten."""
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    session.client.set_retry_policies([DefaultPolicy(max_retries=7, max_backoff=10_000)])
 
 
 def _settings_here(home: Path) -> dict[str, str]:
@@ -115,6 +130,7 @@ def _end_session_before(remote: str, home: Path) -> None:
         return
     joined = f"{remote}{';' if '/;' in remote else '/;'}session_id={note.read_text()}"
     before = SparkSession.builder.remote(joined).create()
+    _be_patient(before)
     try:
         if before.interruptAll():
             time.sleep(_GRACE_S)
