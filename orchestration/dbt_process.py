@@ -43,8 +43,9 @@ def _run_on_spark(data_dir: DataDir) -> None:
     """
     from dbt.cli.main import dbtRunner
 
-    from orchestration.spark import open_session, publish_marts
+    from orchestration.spark import keep_settings, open_session, publish_marts
 
+    keep_settings()
     try:
         with open_session(data_dir.root) as session:
             done = dbtRunner().invoke(sys.argv[1:])

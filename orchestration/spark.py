@@ -99,6 +99,20 @@ def _prepare(session: SparkSession, data_dir: Path, remote: str | None) -> None:
         raise RuntimeError(f"Spark {f'at {remote} ' if remote else ''}failed: {error}") from error
 
 
+def keep_settings() -> None:
+    """Let dbt set nothing on the session: before every statement it would take back that an
+    overflow is an error, and it would be null."""
+    from dbt.adapters.spark.connections import SparkCredentials
+
+    made = SparkCredentials.__post_init__
+
+    def without_settings(credentials: Any) -> None:
+        made(credentials)
+        credentials.server_side_parameters.clear()
+
+    SparkCredentials.__post_init__ = without_settings
+
+
 def _be_patient(session: SparkSession) -> None:
     """Ask a server that does not answer again for half a minute, not for ten."""
     from pyspark.sql.connect.client.retries import DefaultPolicy
