@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import duckdb
 import pytest
@@ -128,7 +129,22 @@ def test_what_does_not_fit_is_an_error_and_never_another_number(
         answers(query, project, server, engine)
 
 
-def answers(query: str, project: Project, server: Cluster, engine: str) -> list[str]:
+@pytest.mark.parametrize("engine", ["duckdb", "spark"])
+def test_what_is_divided_by_zero_is_null(engine: str, server: Cluster) -> None:
+    project = Project(None, (), engine=engine)
+    whole = "'cast({} as ' ~ whole_type() ~ ')'"
+    for call in (
+        f"whole_div({whole.format('a')}, {whole.format('b')})",
+        "divide_round('a', 0, 'b', 0, 6)",
+    ):
+        query = (
+            f"select cast({project.expression(call)} as string) from (select"
+            " cast('12' as decimal(38, 0)) as a, cast('0' as decimal(38, 0)) as b)"
+        )
+        assert answers(query, project, server, engine) == [None]
+
+
+def answers(query: str, project: Project, server: Cluster, engine: str) -> list[Any]:
     """The first column of a query."""
     if engine == "duckdb":
         with duckdb.connect() as connection:
