@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-import fsspec  # type: ignore[import-untyped]
+import fsspec
 from pydantic import Discriminator, Field, SecretStr, Tag, field_validator, model_validator
 
 from connectors.base import SECRET_NAME, Batch, ConfigModel, SourceContext, Window
