@@ -17,8 +17,9 @@ import pytest
 
 from tests.spark.cluster import Cluster
 
-# Random books for which all tests of this folder are made: which ones, and how many.
-SEED, BOOKS = 6, 20
+# Random books: which ones, and how many. `make test` builds a few of them, `make test-spark` all.
+SEED = 6
+BOOKS = 20 if os.environ.get("M2C_SPARK_ALL") else 4
 # What differs between any two builds.
 OF_A_BUILD = {"build_info": ("built_at", "usage_run_at", "usage_run_no", "code_version")}
 
