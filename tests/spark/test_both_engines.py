@@ -130,18 +130,15 @@ def test_what_does_not_fit_is_an_error_and_never_another_number(
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "spark"])
-def test_what_is_divided_by_zero_is_null(engine: str, server: Cluster) -> None:
+def test_a_quotient_whose_divisor_is_zero_is_null(engine: str, server: Cluster) -> None:
     project = Project(None, (), engine=engine)
-    whole = "'cast({} as ' ~ whole_type() ~ ')'"
-    for call in (
-        f"whole_div({whole.format('a')}, {whole.format('b')})",
-        "divide_round('a', 0, 'b', 0, 6)",
-    ):
-        query = (
-            f"select cast({project.expression(call)} as string) from (select"
-            " cast('12' as decimal(38, 0)) as a, cast('0' as decimal(38, 0)) as b)"
-        )
-        assert answers(query, project, server, engine) == [None]
+    quotient = project.expression("divide_round('a', 0, 'b', 0, 6)")
+    query = (
+        f"select cast({quotient} as string) from (select n, cast(x as decimal(38, 0)) as a,"
+        " cast(y as decimal(38, 0)) as b from (values (1, '12', '0'), (2, '12', '5')) as given"
+        " (n, x, y)) as rows_given order by n"
+    )
+    assert answers(query, project, server, engine) == [None, "2.400000"]
 
 
 def answers(query: str, project: Project, server: Cluster, engine: str) -> list[Any]:

@@ -1,7 +1,7 @@
 {#-
   Functions of whole numbers of 38 digits, and those that DuckDB has of its own. `%` on decimals is exact; a quotient keeps 20 digits before the point
   beside a divisor of 38, so that a small divisor divides by long division in digits of 10^19. `abs` and a minus sign round to 34 digits; `0 - x` does
-  not. Anything divided by 0 is null, as in DuckDB: a condition around a call does not keep it from being evaluated.
+  not. What is divided by 0 is null, where DuckDB raises unless a condition keeps it from being evaluated: around a function Spark knows no such condition.
 -#}
 {%- macro spark_functions() -%}
     {%- set digit = "10000000000000000000BD" -%}
