@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.golden.test_golden import (
-    GOLDEN,
     NEEDS_A_PERSON,
     PERIODS,
+    copy_of,
     test_every_statement_line_is_exact,
     test_exceptions_are_those_of_the_scenario,
     test_usage_reconciles_on_every_day,
@@ -31,12 +30,7 @@ def built(
 ) -> tuple[str, str, Path]:
     """A scenario, its period and the marts built from a copy of it on Spark."""
     scenario = str(request.param)
-    if not (GOLDEN / scenario).is_dir():
-        pytest.skip(f"no golden scenario at {GOLDEN / scenario}")
-    data_dir = tmp_path_factory.mktemp(scenario)
-    shutil.copytree(
-        GOLDEN / scenario / "data", data_dir, dirs_exist_ok=True, copy_function=shutil.copyfile
-    )
+    data_dir = copy_of(scenario, tmp_path_factory)
     server.forget_tables()
     period = PERIODS[scenario]
     code = m2c(data_dir, "close", period, "--dry-run", cluster=server)
