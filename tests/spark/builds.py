@@ -15,7 +15,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from exporters.marts import open_marts
 from tests.spark.cluster import Cluster
+from tests.spark.landed import NUMBERED
 
 # Random books: which ones, and how many. `make test` builds a few of them, `make test-spark` all.
 SEED = 6
@@ -67,6 +69,14 @@ def keep_marts(data_dir: Path, engine: str) -> Path:
     kept = data_dir / f"marts-{engine}.duckdb"
     shutil.copyfile(data_dir / "published" / "marts.duckdb", kept)
     return kept
+
+
+def check_all_are_billed(marts: Path) -> None:
+    """Lines of every book are there, and of the site whose name could be a number."""
+    with open_marts(marts) as opened:
+        assert opened.rows(f"select 1 from statement_lines where site_id = '{NUMBERED}'")
+        contracts = opened.rows("select distinct contract_id from statement_lines")
+    assert len(contracts) >= BOOKS
 
 
 def differences(one: Path, other: Path) -> dict[str, list[tuple[Any, ...]]]:
