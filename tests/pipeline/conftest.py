@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import duckdb
 import pytest
 from filelock import FileLock
 
+from connectors.sandbox import Sandbox
 from exporters.ledger import Actor, Ledger
 from exporters.xero.sandbox import XeroSandbox, seed_from_book
 from orchestration.settings import clock_from_env
@@ -258,3 +260,17 @@ def built(demo: Made, tmp_path: Path) -> Place:
 def issued(month: Made, tmp_path: Path) -> Place:
     """A copy of the month before publishing."""
     return month.place.copy_to(tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def sites(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The demo's sites on the morning of the close; the environment that names them."""
+    with Sandbox(
+        book_dir=demo.place / "book",
+        state_dir=tmp_path_factory.mktemp("sites"),
+        seed=1,
+        start=date(2026, 9, 30),
+        end=date(2026, 11, 2),
+        as_of=datetime(2026, 11, 4, 6, 15, tzinfo=UTC),
+    ) as served:
+        yield {**served.env, "M2C_STAND_IN_SOURCES": json.dumps(served.sources)}

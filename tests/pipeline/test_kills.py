@@ -9,7 +9,6 @@ import to its last byte; `M2C_TEST_KILLS` says how many (5 outside continuous in
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -17,14 +16,10 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from connectors.sandbox import Sandbox
 
 KILLS = int(os.environ.get("M2C_TEST_KILLS", "2"))
 SEED = int(os.environ.get("M2C_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
@@ -111,21 +106,9 @@ def assert_at_once(what: str, seconds: float, undisturbed: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def sites(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The demo's sites on the morning of the close; the environment that names them."""
-    with Sandbox(
-        book_dir=demo.place / "book",
-        state_dir=tmp_path_factory.mktemp("sites"),
-        seed=1,
-        start=date(2026, 9, 30),
-        end=date(2026, 11, 2),
-        as_of=datetime(2026, 11, 4, 6, 15, tzinfo=UTC),
-    ) as served:
-        yield {
-            **served.env,
-            "M2C_STAND_IN_SOURCES": json.dumps(served.sources),
-            "M2C_NOW": CLOSE,
-        }
+def sites(sites: dict[str, str]) -> dict[str, str]:
+    """The same at the moment of the close."""
+    return {**sites, "M2C_NOW": CLOSE}
 
 
 @pytest.fixture

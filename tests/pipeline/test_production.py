@@ -17,14 +17,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from connectors.sandbox import Sandbox
 from exporters.ledger import Actor, Ledger
 from orchestration.settings import clock_from_env
 
@@ -79,20 +77,6 @@ class Production:
         actor = Actor("test", "test", "test")
         with Ledger.open(self.ledger_url, clock=clock_from_env({}), actor=actor) as ledger:
             return tuple(ledger.verify())
-
-
-@pytest.fixture(scope="module")
-def sites(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The demo's sites on the morning of the close; the environment that names them."""
-    with Sandbox(
-        book_dir=demo.place / "book",
-        state_dir=tmp_path_factory.mktemp("sites"),
-        seed=1,
-        start=date(2026, 9, 30),
-        end=date(2026, 11, 2),
-        as_of=datetime(2026, 11, 4, 6, 15, tzinfo=UTC),
-    ) as served:
-        yield {**served.env, "M2C_STAND_IN_SOURCES": json.dumps(served.sources)}
 
 
 @pytest.fixture(scope="module")
