@@ -25,12 +25,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import measure
 import verify
+from built import build, landed_readings
 from fleet import SCALES, Fleet, Scale, land_night, prepare
 
-_M2C = Path(sys.executable).parent / "m2c"
 _BY_HAND = Path(__file__).with_name("by_hand.py")
 _GIB = 1024**3
 _SLOWEST = 10
@@ -116,7 +115,7 @@ def measure_month(fleet: Fleet, data_dir: Path, report: Report, *, price: str) -
     dbt_seconds = _dbt_seconds(data_dir)
     again = _build(data_dir, "the month with nothing new", report)
 
-    landed, size = _landed(data_dir)
+    landed, size = landed_readings(data_dir)
     report.add("month: readings landed", landed)
     report.add("month: first build, seconds", first.seconds)
     report.add("month: of these in dbt, seconds", dbt_seconds)
@@ -152,7 +151,9 @@ def measure_history(scale: Scale, root: Path, report: Report) -> None:
     for name, data_dir in data_dirs.items():
         _prepare(fleets[name], data_dir)
         built = _build(data_dir, f"history of {fleets[name].days} days", report)
-        report.add(f"history: {fleets[name].days} days, readings landed", _landed(data_dir)[0])
+        report.add(
+            f"history: {fleets[name].days} days, readings landed", landed_readings(data_dir)[0]
+        )
         report.add(f"history: {fleets[name].days} days, first build, seconds", built.seconds)
     nights: dict[str, list[float]] = {name: [] for name in data_dirs}
     in_dbt: dict[str, list[float]] = {name: [] for name in data_dirs}
@@ -172,7 +173,7 @@ def measure_history(scale: Scale, root: Path, report: Report) -> None:
     report.add(f"{longer}, in dbt alone", _ratio_of_medians(in_dbt))
     again = _build(data_dirs["long"], "the long history with nothing new", report)
     report.add("history: nothing new, seconds", again.seconds, _NOTHING_NEW_SECONDS)
-    landed, _ = _landed(data_dirs["long"])
+    landed, _ = landed_readings(data_dirs["long"])
     size = _warehouse(data_dirs["long"]).stat().st_size
     report.add("history: warehouse, bytes a reading", size / landed)
     for name, data_dir in data_dirs.items():
@@ -201,9 +202,7 @@ def _run_script(data_dir: Path, report: Report) -> float:
 
 
 def _build(data_dir: Path, what: str, report: Report) -> measure.Measured:
-    built = measure.run([_M2C, "--data-dir", data_dir, "build", "--json"])
-    if built.exit_code not in (0, 1):
-        raise SystemExit(f"m2c build failed on {data_dir}:\n{built.output}\n{built.errors}")
+    built = build(data_dir)
     answer = json.loads(built.output)
     report.wrong += [
         f"{what}: refused {file['path']}: {file['reason']}" for file in answer["refused_batches"]
@@ -217,20 +216,9 @@ def _verify(data_dir: Path, what: str, report: Report) -> None:
     ran = measure.run([sys.executable, _BY_HAND, data_dir, usage_file])
     if ran.exit_code != 0:
         raise SystemExit(f"the script by hand failed on {data_dir}:\n{ran.errors}")
-    found = verify.differences(_marts(data_dir), usage_file, _landed(data_dir)[0])
+    found = verify.differences(_marts(data_dir), usage_file, landed_readings(data_dir)[0])
     report.wrong += [f"{what}: {sentence}" for sentence in found]
     _say(f"{what}: {'the marts differ from the script' if found else 'the marts are right'}")
-
-
-def _landed(data_dir: Path) -> tuple[int, int]:
-    """Return the rows and bytes of the landed readings."""
-    files = list((data_dir / "landing" / "readings").rglob("*.parquet"))
-    with duckdb.connect() as connection:
-        found = connection.execute(
-            "select sum(num_rows)::bigint from parquet_file_metadata($files)",
-            {"files": [str(path) for path in files]},
-        ).fetchone()
-    return (found[0] if found else 0), sum(path.stat().st_size for path in files)
 
 
 def _ratio_of_medians(seconds: dict[str, list[float]]) -> float:

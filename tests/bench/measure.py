@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +51,11 @@ class Measured:
     errors: str
 
 
-def run(command: Sequence[str | Path]) -> Measured:
-    """Run `command` to its end, without this project's settings of the environment."""
+def run(command: Sequence[str | Path], settings: Mapping[str, str] | None = None) -> Measured:
+    """Run `command` to its end, with `settings` and without this project's own of the
+    environment."""
     environment = {key: text for key, text in os.environ.items() if not key.startswith("M2C_")}
+    environment |= settings or {}
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         started = time.monotonic()
         process = subprocess.Popen(

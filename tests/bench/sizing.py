@@ -21,9 +21,9 @@ from typing import Any
 
 import duckdb
 import measure
+from built import build, landed_readings
 from fleet import SCALES, Fleet, prepare
 
-_M2C = Path(sys.executable).parent / "m2c"
 _GIB = 1024**3
 _MARTS = Path("published/marts.duckdb")
 
@@ -71,35 +71,25 @@ def main() -> int:
         if arguments.room is None:
             shutil.rmtree(room)
     _say(_table(rows))
-    _say("\n".join(wrong) or "statement lines of all engines are equal" * (len(engines) > 1))
+    for sentence in wrong:
+        _say(sentence)
+    if len(engines) > 1 and not wrong:
+        _say("statement lines of all engines are equal")
     return 1 if wrong else 0
 
 
 def _build(fleet: Fleet, data_dir: Path, engine: str) -> Row:
     shutil.rmtree(data_dir / "warehouse", ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
-        environment = {"M2C_ENGINE": engine} | _event_log(Path(folder))
-        ran = measure.run(
-            [
-                *("env", *(f"{name}={value}" for name, value in environment.items())),
-                *(_M2C, "--data-dir", data_dir, "build", "--json"),
-            ]
-        )
-        if ran.exit_code not in (0, 1):
-            raise SystemExit(f"m2c build failed on {data_dir}:\n{ran.output}\n{ran.errors}")
+        ran = build(data_dir, {"M2C_ENGINE": engine} | _event_log(Path(folder)))
         work = _work(Path(folder, "events").glob("*"))
-    files = list((data_dir / "landing" / "readings").rglob("*.parquet"))
-    with duckdb.connect() as connection:
-        counted = connection.execute(
-            "select sum(num_rows)::bigint from parquet_file_metadata($files)",
-            {"files": [str(path) for path in files]},
-        ).fetchone()
+    readings, landing_bytes = landed_readings(data_dir)
     return Row(
         engine=engine,
         machines=fleet.machines,
-        readings=counted[0] if counted else 0,
+        readings=readings,
         measured=ran,
-        landing_bytes=sum(path.stat().st_size for path in files),
+        landing_bytes=landing_bytes,
         warehouse_bytes=sum(
             path.stat().st_size
             for pattern in ("*.duckdb", "spark/tables/**/*")
