@@ -1,9 +1,9 @@
 """The warehouse on Apache Spark: the session that dbt works in, and its marts as the file that
 readers open.
 
-`SPARK_REMOTE` names a server (Spark Connect), which keeps its own catalog and needs the settings of
-`EXACT` as its own; otherwise Spark runs here, or on the cluster that `M2C_SPARK_MASTER` names, with
-its catalog and its tables in the data dir.
+`SPARK_REMOTE` names a server (Spark Connect), which keeps its own catalog; otherwise Spark runs
+here, or on the cluster that `M2C_SPARK_MASTER` names, with its catalog and its tables in the data
+dir.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ EXACT: Final = {
     "spark.sql.cteRecursionRowLimit": "-1",
 }
 
+# Those of the warehouse. Nothing else in a catalog is touched.
+SCHEMAS: Final = ("main", "hand", "staging", "intermediate", "marts")
 # Which session of a server a run works in, until it ends.
 _NOTE: Final = "session"
 # How long a statement that was interrupted may take to end.
@@ -157,31 +159,35 @@ def _end_session_before(remote: str, home: Path) -> None:
 def _remove_unregistered(session: SparkSession) -> None:
     """Remove the folders of tables that a killed run had written and not registered, or had
     unregistered and not removed: Spark refuses to make a table where a folder is."""
-    for (schema,) in session.sql("show schemas").collect():
-        told: dict[str, str] = dict(session.sql(f"describe schema {schema}").collect())
-        location = urlsplit(told["Location"])
-        if schema == "default" or location.scheme not in ("", "file"):
+    for schema in SCHEMAS:
+        folder = _local(_about(session, schema)["Location"])
+        if folder is None or not folder.is_dir():
             continue
-        folder = Path(url2pathname(location.path))
         known = {row[1] for row in session.sql(f"show tables in {schema}").collect()}
-        for found in folder.iterdir() if folder.is_dir() else ():
+        for found in folder.iterdir():
             if found.name not in known:
                 shutil.rmtree(found)
 
 
 def _claim(session: SparkSession, data_dir: Path) -> None:
-    """Note in the catalog whose tables it has. Raises RuntimeError when they are another's: tables
-    lie where they were made, so that a copy of a data dir would write into its original."""
+    """Make the schemas, each of which names whose tables it has. Raises RuntimeError when they are
+    another's: tables lie where they were made, so that a copy of a data dir would write into its
+    original."""
     mine = f"of the data dir {data_dir}"
-    session.sql(f"create schema if not exists main comment '{_quoted(mine)}'")
-    told: dict[str, str] = dict(session.sql("describe schema main").collect())
-    if told["Comment"] != mine:
-        raise RuntimeError(
-            f"the tables in Spark's catalog are {told['Comment'] or 'unmarked'}, not {mine}: give "
-            "each data dir a catalog of its own (if it was copied or moved: delete "
-            f"{_home(data_dir)}, or drop the schemas of the server, and build again; marts and "
-            "ledger lose nothing)"
-        )
+    for schema in SCHEMAS:
+        session.sql(f"create schema if not exists {schema} comment '{_quoted(mine)}'")
+        whose = _about(session, schema)["Comment"] or "another's"
+        if whose != mine:
+            raise RuntimeError(
+                f"the schema {schema} of Spark's catalog is {whose}, not {mine}: give each data "
+                f"dir a catalog of its own (if it was copied or moved: delete {_home(data_dir)}, "
+                "or drop the schemas of the server, and build again; marts and ledger lose nothing)"
+            )
+
+
+def _about(session: SparkSession, schema: str) -> dict[str, str]:
+    """What the catalog says of a schema, by its labels: `Comment`, `Location` …"""
+    return dict(session.sql(f"describe schema {schema}").collect())
 
 
 def _home(data_dir: Path) -> Path:
@@ -215,13 +221,12 @@ def _publish(db: duckdb.DuckDBPyConnection, rows: DataFrame, node: Mapping[str, 
     definitions = ", ".join(f"{column['name']} {column['data_type']}" for column in columns)
     db.execute(f"create table {table} ({definitions})")
     names = ", ".join(column["name"] for column in columns)
-    files = rows.inputFiles()
-    if all(urlsplit(file).scheme == "file" for file in files):
+    files = [_local(file) for file in rows.inputFiles()]
+    if None not in files:
         # Read where they lie: a mart may be larger than the memory of this process.
-        paths = [url2pathname(urlsplit(file).path) for file in files]
         source = "read_parquet(?, hive_partitioning = true, hive_types_autocast = false)"
-        if paths:
-            db.execute(f"insert into {table} select {names} from {source}", [paths])
+        if files:
+            db.execute(f"insert into {table} select {names} from {source}", [[*map(str, files)]])
     else:
         db.register("rows_of_mart", rows.toArrow())
         db.execute(f"insert into {table} select {names} from rows_of_mart")
@@ -231,6 +236,12 @@ def _publish(db: duckdb.DuckDBPyConnection, rows: DataFrame, node: Mapping[str, 
         db.execute(
             f"comment on column {table}.{column['name']} is '{_quoted(column['description'])}'"
         )
+
+
+def _local(address: str) -> Path | None:
+    """Where an address is on this machine's file systems; Spark writes `file:/…`."""
+    parts = urlsplit(address)
+    return Path(url2pathname(parts.path)) if parts.scheme in ("", "file") else None
 
 
 def _quoted(text: str) -> str:

@@ -108,10 +108,12 @@
     {%- endif -%}
 {%- endmacro -%}
 
-{#- What a run finds prepared: settings without which decimals are not exact (checked, as more than one program may set them), the functions that the exact macros use, the schema of what is in hand, and no change half put in place. -#}
+{#-
+  What a run finds prepared: settings without which decimals are not exact (checked, as more than one program may set them), the functions that the exact
+  macros use, and no change half put in place.
+-#}
 {%- macro prepare_spark() -%}
     {%- if execute and is_spark() and flags.WHICH in ('build', 'run', 'seed', 'test') -%}
-        {%- for schema in ('main', 'hand', 'staging', 'intermediate', 'marts') -%}{%- do run_query('create schema if not exists ' ~ schema) -%}{%- endfor -%}
         {%- for setting, value in {'ansi.enabled': 'true', 'decimalOperations.allowPrecisionLoss': 'false', 'session.timeZone': 'UTC'}.items() -%}
             {%- set found = run_query('set spark.sql.' ~ setting).rows[0][1] -%}
             {%- if found != value -%}{{ exceptions.raise_compiler_error('spark.sql.' ~ setting ~ ' is ' ~ found ~ ', not ' ~ value ~ ': amounts would be wrong') }}{%- endif -%}
