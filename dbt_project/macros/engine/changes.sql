@@ -47,11 +47,15 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- The names of a table's columns. -#}
-{% macro column_names(relation) -%}
-    {%- set names = [] -%}
-    {%- for row in run_query('describe ' ~ relation).rows if row[0] and not row[0].startswith('#') and row[0] not in names -%}
-        {%- do names.append(row[0]) -%}
+{#- The columns of a relation, a list of [name, type]; Spark tells those of folders twice. -#}
+{% macro described(relation) -%}
+    {%- set columns = [] -%}
+    {%- for row in run_query('describe ' ~ relation).rows if row[0] and not row[0].startswith('#') and [row[0], row[1]] not in columns -%}
+        {%- do columns.append([row[0], row[1]]) -%}
     {%- endfor -%}
-    {{ return(names) }}
+    {{ return(columns) }}
+{%- endmacro %}
+
+{% macro column_names(relation) -%}
+    {{ return(described(relation) | map('first') | list) }}
 {%- endmacro %}

@@ -11,9 +11,9 @@
 
 {#- Names and types of a relation's columns as one text, to be compared. -#}
 {% macro columns_of(relation) -%}
-    {%- set columns = [] -%}
-    {%- for row in run_query('describe ' ~ relation).rows if row[0] and not row[0].startswith('#') -%}{%- do columns.append(row[0] ~ row[1]) -%}{%- endfor -%}
-    {{ return(columns | unique | sort | join(',') if is_spark() else columns | join(',')) }}
+    {%- set columns = described(relation) | map('join') | list -%}
+    {#- Spark tells those of folders last. -#}
+    {{ return((columns | sort if is_spark() else columns) | join(',')) }}
 {%- endmacro %}
 
 {% macro now_view(relation) -%}

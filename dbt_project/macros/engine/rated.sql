@@ -11,7 +11,7 @@
     {%- if config.get('contract').enforced -%}{%- do get_assert_columns_equivalent(sql) -%}{%- endif -%}
     {%- do run_query('create or replace temp table ' ~ computed.identifier ~ ' as ' ~ sql) -%}
     {#- A run that rates nothing finds here what an earlier one rated. -#}
-    {%- set due = ' where (contract_id, period) in (select contract_id, period from ' ~ ref('int_rating__scope') ~ ' where is_due)' -%}
+    {%- set due = '(contract_id, period) in (select contract_id, period from ' ~ ref('int_rating__scope') ~ ' where is_due)' -%}
     {#- Other columns are of another program, whose rules make everything due. -#}
     {%- if load_relation(this) is none or columns_of(target) != columns_of(computed.identifier) -%}
         {%- if config.get('contract').enforced -%}
@@ -23,9 +23,7 @@
             {%- do run_query('create or replace table ' ~ target ~ ' as from ' ~ computed.identifier) -%}
         {%- endif -%}
     {%- else -%}
-        {%- do run_query(
-            'begin;\ndelete from ' ~ target ~ due ~ ';\ninsert into ' ~ target ~ ' from ' ~ computed.identifier ~ due ~ ';\ncommit'
-        ) -%}
+        {%- do replace_rows([{'table': target, 'where': due, 'rows': 'select * from ' ~ computed.identifier ~ ' where ' ~ due}]) -%}
     {%- endif -%}
     {%- do run_query('drop table ' ~ computed.identifier) -%}
     {% call noop_statement('main', 'RATED') %}{% endcall %}

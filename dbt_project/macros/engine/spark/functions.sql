@@ -12,8 +12,6 @@
             " return case when b >= " ~ digit ~ " or b <= 0 - " ~ digit ~ " or (a < " ~ digit ~ " and a > 0 - " ~ digit ~ ") then main.short_div(a, b)"
             " else main.short_div(main.short_div(a, " ~ digit ~ "), b) * " ~ digit ~
             " + main.short_div(main.short_div(a, " ~ digit ~ ") % nullif(b, 0) * " ~ digit ~ " + a % " ~ digit ~ ", b) end",
-        "create or replace function main.sha256(text string) returns string return sha2(text, 256)",
-        "create or replace function main.md5_number_lower(text string) returns decimal(38, 0)"
-            " return cast(conv(array_join(transform(sequence(31, 17, -2), n -> substr(md5(text), n, 2)), ''), 16, 10) as decimal(38, 0))"
+        "create or replace function main.sha256(text string) returns string return sha2(text, 256)"
     ]) }}
 {%- endmacro -%}

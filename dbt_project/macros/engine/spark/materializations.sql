@@ -1,14 +1,12 @@
 {#-
-  How Spark makes what models give. Tables are Parquet: made beside and renamed, so that a model may read its own table and a killed run leaves the old one
-  or the new. Types are those of the contracts, in Spark's words.
+  How Spark makes what models give. Tables are Parquet: made beside and renamed, so that a model may read its own table. Types are those of the contracts, in
+  Spark's words.
 -#}
 
 {% materialization table, adapter='spark' %}
     {%- set relation = this.incorporate(type='table') -%}
     {{ run_hooks(pre_hooks) }}
-    {%- do remake(next_of(relation), typed(sql)) -%}
-    {%- do run_query('drop table if exists ' ~ relation) -%}
-    {%- do run_query('alter table ' ~ next_of(relation) ~ ' rename to ' ~ relation) -%}
+    {%- do exchange(relation, typed(sql)) -%}
     {% call noop_statement('main', 'TABLE') %}{% endcall %}
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [relation]}) }}
@@ -26,9 +24,7 @@
         {%- endfor -%}
         {%- do rows.append('(' ~ values | join(', ') ~ ')') -%}
     {%- endfor -%}
-    {%- do remake(next_of(relation), 'select * from values ' ~ rows | join(', ') ~ ' as given (' ~ table.column_names | join(', ') ~ ')') -%}
-    {%- do run_query('drop table if exists ' ~ relation) -%}
-    {%- do run_query('alter table ' ~ next_of(relation) ~ ' rename to ' ~ relation) -%}
+    {%- do exchange(relation, 'select * from values ' ~ rows | join(', ') ~ ' as given (' ~ table.column_names | join(', ') ~ ')') -%}
     {%- do store_result('agate_table', response='OK', agate_table=table) -%}
     {% call noop_statement('main', 'SEED') %}{% endcall %}
     {{ return({'relations': [relation]}) }}
@@ -45,9 +41,10 @@
 {% materialization kept, adapter='spark' %}
     {%- set relation = this.incorporate(type='table') -%}
     {%- do run_query('create or replace view ' ~ now_view(relation) ~ ' as ' ~ typed(sql)) -%}
-    {%- set there = load_relation(this) is not none -%}
     {#- Another program made other columns: start anew. The loop finds other rules in its own note and forgets what it noted. -#}
-    {%- if not there or columns_of(relation) != columns_of(now_view(relation)) -%}{%- do make_empty(relation, now_view(relation), folders_of(config.get('meta', {}))) -%}{%- endif -%}
+    {%- if load_relation(this) is none or columns_of(relation) != columns_of(now_view(relation)) -%}
+        {%- do make_empty(relation, now_view(relation), folders_of(config.get('meta', {}))) -%}
+    {%- endif -%}
     {% call noop_statement('main', 'CREATE TABLE') %}{% endcall %}
     {{ return({'relations': [relation]}) }}
 {% endmaterialization %}
@@ -73,19 +70,19 @@
     {{ return({'relations': [relation]}) }}
 {% endmaterialization %}
 
-{%- macro next_of(relation) -%}
-    {{- relation.schema ~ '.' ~ relation.identifier ~ '__next' -}}
+{#- Put the rows of a query in the place of a table, which the query may read. -#}
+{%- macro exchange(relation, sql) -%}
+    {%- set next = relation.schema ~ '.' ~ relation.identifier ~ '__next' -%}
+    {%- do remake(next, sql) -%}
+    {%- do run_query('drop table if exists ' ~ relation) -%}
+    {%- do run_query('alter table ' ~ next ~ ' rename to ' ~ relation) -%}
 {%- endmacro -%}
 
 {#- A table without rows in the columns and types of another relation, kept in folders by some columns. It starts no job. -#}
 {%- macro make_empty(relation, like, folders=[]) -%}
-    {%- set columns = [] -%}
-    {%- for row in run_query('describe ' ~ like).rows if row[0] and not row[0].startswith('#') -%}
-        {%- do columns.append(row[0] ~ ' ' ~ row[1]) -%}
-    {%- endfor -%}
     {%- do run_query('drop table if exists ' ~ relation) -%}
     {%- do run_query(
-        'create table ' ~ relation ~ ' (' ~ columns | unique | join(', ') ~ ') using parquet'
+        'create table ' ~ relation ~ ' (' ~ described(like) | map('join', ' ') | join(', ') ~ ') using parquet'
         ~ (' partitioned by (' ~ folders | join(', ') ~ ')' if folders else '')
     ) -%}
     {%- do first_folder(relation, folders) -%}
