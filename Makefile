@@ -44,7 +44,7 @@ $(SPARK_INSTALLED): $(INSTALLED) dbt_project/requirements-spark.lock
 	@touch $@
 
 test-spark: spark ## Run the tests of the warehouse on Spark, on a cluster of two workers on this machine.
-	M2C_SPARK_ALL=1 $(BIN)/python -m pytest -n0 tests/spark
+	M2C_SPARK_ALL=1 $(BIN)/python -m pytest -n 2 --dist loadscope tests/spark
 
 check: setup ## Lint, types, import rules, SQL style, and whether dbt can parse the project.
 	$(BIN)/ruff check .
