@@ -69,6 +69,16 @@
     {{- ('r' if is_spark() else '') ~ "'" ~ text ~ "'" -}}
 {%- endmacro %}
 
+{#- What the first group of a regular expression matched, in what replaces it. -#}
+{% macro first_group() -%}
+    {{- "'$1'" if is_spark() else "'\\1'" -}}
+{%- endmacro %}
+
+{#- A whole number with thousands separators. -#}
+{% macro with_thousands(x) -%}
+    {{- 'format_number(' ~ x ~ ', 0)' if is_spark() else "format('{:,}', " ~ x ~ ')' -}}
+{%- endmacro %}
+
 {% macro struct_of(fields) -%}
     {%- if is_spark() -%}
     named_struct({% for name, value in fields.items() %}'{{ name }}', {{ value }}{{ ', ' if not loop.last }}{% endfor %})

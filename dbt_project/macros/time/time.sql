@@ -17,6 +17,15 @@
     {{- instant('9999-12-31 00:00:00+00:00' if is_spark() else 'infinity') -}}
 {%- endmacro %}
 
+{#- A date, or an instant in UTC, in the pattern of either engine. -#}
+{% macro date_text(date, of_spark, of_duckdb) -%}
+    {{- 'date_format(' ~ date ~ ", '" ~ of_spark ~ "')" if is_spark() else 'strftime(' ~ date ~ ", '" ~ of_duckdb ~ "')" -}}
+{%- endmacro %}
+
+{% macro instant_text(instant, of_spark, of_duckdb) -%}
+    {{- date_text(instant if is_spark() else 'make_timestamp(' ~ us(instant) ~ ')', of_spark, of_duckdb) -}}
+{%- endmacro %}
+
 {#- An instant as whole microseconds since 1970-01-01 UTC: BIGINT. -#}
 {% macro us(instant) -%}
     {{- ('unix_micros(' if is_spark() else 'epoch_us(') ~ instant ~ ')' -}}

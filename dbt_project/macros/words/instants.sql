@@ -1,15 +1,11 @@
 {#- An instant for a sentence, in UTC, to the second. -#}
 {% macro instant_in_words(instant) -%}
-    ({{ _clock_text(instant, 'yyyy-MM-dd HH:mm:ss', '%Y-%m-%d %H:%M:%S') }} || ' UTC')
+    ({{ instant_text(instant, 'yyyy-MM-dd HH:mm:ss', '%Y-%m-%d %H:%M:%S') }} || ' UTC')
 {%- endmacro %}
 
 {#- The same to the minute, without its zone. -#}
 {% macro minute_in_words(instant) -%}
-    {{- _clock_text(instant, 'yyyy-MM-dd HH:mm', '%Y-%m-%d %H:%M') -}}
-{%- endmacro %}
-
-{% macro _clock_text(instant, of_spark, of_duckdb) -%}
-    {{- "date_format(" ~ instant ~ ", '" ~ of_spark ~ "')" if is_spark() else "strftime(make_timestamp(" ~ us(instant) ~ "), '" ~ of_duckdb ~ "')" -}}
+    {{- instant_text(instant, 'yyyy-MM-dd HH:mm', '%Y-%m-%d %H:%M') -}}
 {%- endmacro %}
 
 {#- How many of what: 1 interval, 2 intervals. -#}

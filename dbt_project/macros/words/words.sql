@@ -1,10 +1,5 @@
 {#- Numbers as people read them in a sentence. -#}
 
-{#- A whole number with thousands separators. -#}
-{% macro with_thousands(x) -%}
-    {{- 'format_number(' ~ x ~ ', 0)' if is_spark() else "format('{:,}', " ~ x ~ ')' -}}
-{%- endmacro %}
-
 {#- A decimal of n decimals with thousands separators and without trailing zeros: 1204.500000 → 1,204.5. -#}
 {% macro number_in_words(x) -%}
     case when {{ x }} < 0 then '-' else '' end
@@ -25,13 +20,13 @@
             when 1 then {{ pattern('^(\\.\\d\\d*?)0*$') }}
             else {{ pattern('^(\\.\\d\\d\\d*?)0*$') }}
         end,
-        {{ "'$1'" if is_spark() else "'\\1'" }}
+        {{ first_group() }}
     )
 {%- endmacro %}
 
 {#- A period as a month of the year: 2026-10 → October 2026. -#}
 {% macro month_in_words(period) -%}
-    {{- 'date_format(' if is_spark() else 'strftime(' -}} cast({{ period }} || '-01' as date), '{{ 'MMMM yyyy' if is_spark() else '%B %Y' }}')
+    {{- date_text('cast(' ~ period ~ " || '-01' as date)", 'MMMM yyyy', '%B %Y') -}}
 {%- endmacro %}
 
 {#- What the newest action of a person makes of an exception. -#}
