@@ -23,7 +23,10 @@ from tests.spark.landed import NUMBERED
 SEED = 6
 BOOKS = 20 if os.environ.get("M2C_SPARK_ALL") else 4
 # What differs between any two builds.
-OF_A_BUILD = {"build_info": ("built_at", "usage_run_at", "usage_run_no", "code_version")}
+OF_A_BUILD = {
+    "build_info": ("built_at", "usage_run_at", "usage_run_no", "code_version"),
+    "usage_revisions": ("revised_at", "run_no"),
+}
 
 
 def m2c(data_dir: Path, *arguments: str, cluster: Cluster | None = None) -> int:
