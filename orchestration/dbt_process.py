@@ -43,11 +43,11 @@ def _run_on_spark(data_dir: DataDir) -> None:
     """
     from dbt.cli.main import dbtRunner
 
-    from orchestration.spark import keep_settings, open_session, publish_marts
+    from orchestration.spark import lend, open_session, publish_marts
 
-    keep_settings()
     try:
         with open_session(data_dir.root) as session:
+            lend(session)
             done = dbtRunner().invoke(sys.argv[1:])
             if done.success and {"build", "run"} & set(sys.argv[1:]):
                 target = Path(_option("--target-path") or os.environ["DBT_TARGET_PATH"])

@@ -101,18 +101,32 @@ def _prepare(session: SparkSession, data_dir: Path, remote: str | None) -> None:
         raise RuntimeError(f"Spark {f'at {remote} ' if remote else ''}failed: {error}") from error
 
 
-def keep_settings() -> None:
-    """Let dbt set nothing on the session: before every statement it would take back that an
-    overflow is an error, and it would be null."""
-    from dbt.adapters.spark.connections import SparkCredentials
+def lend(session: SparkSession) -> None:
+    """Let dbt work in a session as it is. By itself it looks for one before every statement and
+    turns ANSI mode off there, so that an overflow would be null instead of an error."""
+    from dbt.adapters.spark import session as of_dbt
 
-    made = SparkCredentials.__post_init__
+    of_dbt.SparkSession = _Lent(session)
 
-    def without_settings(credentials: Any) -> None:
-        made(credentials)
-        credentials.server_side_parameters.clear()
 
-    SparkCredentials.__post_init__ = without_settings
+class _Lent:
+    """What dbt takes for pyspark's SparkSession, and its builder."""
+
+    def __init__(self, session: SparkSession) -> None:
+        self._session = session
+
+    @property
+    def builder(self) -> _Lent:
+        return self
+
+    def enableHiveSupport(self) -> _Lent:  # noqa: N802
+        return self
+
+    def config(self, *_: object) -> _Lent:
+        return self
+
+    def getOrCreate(self) -> SparkSession:  # noqa: N802
+        return self._session
 
 
 def _be_patient(session: SparkSession) -> None:
