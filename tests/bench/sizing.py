@@ -154,10 +154,10 @@ def _table(rows: list[Row]) -> str:
     lines = [
         f"{os.cpu_count()} cores, 31 days of a reading every 5 minutes.",
         "",
-        "| engine | machines | readings | seconds | readings a second | peak GiB | landing bytes"
-        " a machine and month | warehouse bytes a machine and month | tasks | CPU seconds of tasks"
-        " | MiB read by tasks | MiB exchanged | MiB spilled |",
-        "|---|" + "---:|" * 12,
+        "| engine | machines | readings | seconds | readings a second | peak GiB | of the largest"
+        " process | landing bytes a machine and month | warehouse bytes a machine and month | tasks"
+        " | CPU seconds of tasks | MiB read by tasks | MiB exchanged | MiB spilled |",
+        "|---|" + "---:|" * 13,
     ]
     for row in rows:
         took, work = row.measured, row.work
@@ -169,6 +169,7 @@ def _table(rows: list[Row]) -> str:
             f"{took.seconds:.0f}",
             f"{row.readings / took.seconds:,.0f}",
             f"{peak:.1f}",
+            f"{took.largest_bytes / _GIB:.1f}",
             f"{row.landing_bytes / row.machines:,.0f}",
             f"{row.warehouse_bytes / row.machines:,.0f}",
             *([f"{work['tasks']:,}", f"{work['cpu']:,.0f}"] if work else ["", ""]),
