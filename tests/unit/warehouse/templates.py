@@ -210,7 +210,8 @@ class Warehouse:
             if model.materialized == "table":
                 sql = model.sql if self._has(model.name) else model.first
                 self._warehouse.execute(f"create or replace table {model.name} as {sql}")
-                self._warehouse.execute(model.after or "select 1")
+                if model.after:
+                    self._warehouse.execute(model.after)
             elif model.materialized == "ephemeral":
                 self._warehouse.execute(f"create or replace view {model.name} as {model.sql}")
             elif model.materialized == "rated":
