@@ -214,9 +214,9 @@ select
     candidates.tax_rate_percent,
     candidates.fx_rate,
     candidates.is_valid,
-    candidates.is_valid and first_open.credit_id is not null as is_given_once,
+    first_open.credit_id is not null as is_given_once,
     case
-        when candidates.is_valid and first_open.credit_id is not null
+        when first_open.credit_id is not null
             then -{{ to_minor_unit(exact_product('candidates.credit_amount', 9, 'candidates.fx_rate', 12), 'candidates.minor_units') }}
     end as given_once,
     cast(coalesce(drawn_before.drawn, 0) as decimal(38, 9)) as drawn_before
@@ -225,5 +225,6 @@ left join first_open
     on
         candidates.credit_id = first_open.credit_id
         and candidates.period = first_open.period
+        and candidates.is_valid
 left join drawn_before
     on candidates.credit_id = drawn_before.credit_id
