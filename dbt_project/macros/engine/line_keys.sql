@@ -10,3 +10,8 @@
         else {{ line_key }}
     end
 {%- endmacro %}
+
+{#- The key of the line that a credit has in a period. -#}
+{% macro credit_line_key(contract_id, period, credit_id) -%}
+    {{- contract_id ~ " || '/' || " ~ period ~ " || '/0/credit/-/' || " ~ credit_id -}}
+{%- endmacro %}

@@ -110,7 +110,7 @@ drawn_before as (
     inner join issued_lines
         on
             credits.contract_id = issued_lines.contract_id
-            and issued_lines.line_key = credits.contract_id || '/' || issued_lines.period || '/0/credit/-/' || credits.credit_id
+            and issued_lines.line_key = {{ credit_line_key('credits.contract_id', 'issued_lines.period', 'credits.credit_id') }}
     left join fx_spans
         on
             credits.currency = fx_spans.base
@@ -188,7 +188,7 @@ first_open as (
             from issued_lines
             where
                 issued_lines.contract_id = candidates.contract_id
-                and issued_lines.line_key = candidates.contract_id || '/' || issued_lines.period || '/0/credit/-/' || candidates.credit_id
+                and issued_lines.line_key = {{ credit_line_key('candidates.contract_id', 'issued_lines.period', 'candidates.credit_id') }}
         )
     group by candidates.credit_id
 

@@ -98,7 +98,7 @@ select
         exact_product('given.amount', 2, exact_product('candidates.tax_rate_percent', 4, '0.01', 2), 6), 'candidates.minor_units'
     ) }} as tax_amount,
     cast(0 as decimal(18, 6)) as estimated_quantity,
-    candidates.contract_id || '/' || candidates.period || '/0/credit/-/' || candidates.credit_id as line_key,
+    {{ credit_line_key('candidates.contract_id', 'candidates.period', 'candidates.credit_id') }} as line_key,
     case when candidates.fx_rate is null then 'missing_fx_rate' end as problem,
     cast(1 as bigint) as problem_count,
     case
@@ -141,7 +141,7 @@ select
     candidates.tax_rate_percent,
     cast(null as decimal(18, 2)) as tax_amount,
     cast(0 as decimal(18, 6)) as estimated_quantity,
-    candidates.contract_id || '/' || candidates.period || '/0/credit/-/' || candidates.credit_id as line_key,
+    {{ credit_line_key('candidates.contract_id', 'candidates.period', 'candidates.credit_id') }} as line_key,
     'missing_fx_rate' as problem,
     cast(1 as bigint) as problem_count,
     'No exchange rate of at most 7 days from ' || candidates.credit_currency || ' to ' || candidates.currency || ' on '
